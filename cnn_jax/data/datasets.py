@@ -1,0 +1,122 @@
+"""Named data sets as arrays.
+
+Layout: images [N, H, W, C], C = 1; intensity 0 is background, 1 is full ink.
+"""
+
+import functools
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cnn_jax.data import cache, mirror, prepared, views
+from cnn_jax.data.errors import DataError
+from cnn_jax.data.sources import Source, find
+
+VIEWS = ("plain", "canvas")
+
+_logger = logging.getLogger(__name__)
+
+
+class Split(NamedTuple):
+    """Images float32 [N, H, W, C] in [0, 1] and labels int32 [N], as numpy arrays."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set with its fixed test split."""
+
+    name: str
+    train: Split
+    test: Split
+    num_classes: int
+    description: str
+
+
+def load(
+    name: str,
+    *,
+    view: str = "plain",
+    data_dir: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Returns a data set; the first call decodes it, later ones read the cache.
+
+    "digits": 1,437 training and 360 test images (36 of each digit) of scikit-learn's
+    digits. "mnist": 60,000 and 10,000, read from `data_dir` or else downloaded.
+
+    Args:
+      name: one of `names()`.
+      view: "plain" (8 × 8, 28 × 28), or "canvas": digits enlarged to 20 × 20 in the
+        middle of 32 × 32, mnist in the middle of 40 × 40; the margin is 0.
+      data_dir: a directory of data sets that tensorflow-datasets prepared as
+        array_record; where it is given, data is read from there and nowhere else.
+      cache_dir: in place of the default cache directory.
+
+    Raises:
+      DataError: unknown name; data that is absent, corrupt or out of reach.
+      ValueError: unknown view.
+    """
+    source = find(name)
+    if view not in VIEWS:
+        raise ValueError(f'expected view "plain" or "canvas", got "{view}"')
+    if data_dir is None:
+        key = f"{source.name}-{source.version}"
+        compute = functools.partial(_prepare, source)
+    else:
+        folder = prepared.require(Path(data_dir).expanduser(), source)
+        key = f"{source.name}-{source.version}-{prepared.fingerprint(folder)}"
+
+        def compute(root: Path) -> cache.Arrays:
+            del root
+            return prepared.read(folder, source)
+
+    arrays = cache.fetch(key, compute, cache_dir)
+    return Dataset(
+        name=source.name,
+        train=_split(arrays, "train", source, view),
+        test=_split(arrays, "test", source, view),
+        num_classes=source.num_classes,
+        description=source.description,
+    )
+
+
+def _split(arrays: cache.Arrays, part: str, source: Source, view: str) -> Split:
+    images = arrays[f"{part}_images"]
+    labels = arrays[f"{part}_labels"].astype(np.int32)
+    if view == "plain":
+        return Split(views.plain(images, source.white), labels)
+    return Split(views.canvas(images, source.white, *source.canvas), labels)
+
+
+def _prepare(source: Source, root: Path) -> cache.Arrays:
+    """Arrays of a source from `root`/tfds, which is filled where it is empty."""
+    data_dir = root / "tfds"
+    folder = prepared.location(data_dir, source)
+    if prepared.is_prepared(folder):
+        try:
+            return prepared.read(folder, source)
+        except DataError as error:
+            _logger.warning("%s; it is prepared again", error)
+    if source.name == "mnist":
+        _require_mirror(folder)
+    from cnn_jax.data import builders
+
+    return prepared.read(builders.prepare(source, data_dir), source)
+
+
+def _require_mirror(folder: Path) -> None:
+    reason = mirror.unreachable()
+    if reason:
+        raise DataError(
+            f"mnist: it is not in {folder}, and {mirror.host()} cannot be reached "
+            f"({reason}); name a prepared directory with --data_dir=DIR, or use the "
+            "bundled --data=digits"
+        )
+    _logger.info("downloading MNIST from %s", mirror.host())
