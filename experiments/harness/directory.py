@@ -1,0 +1,127 @@
+"""The run directory: OUT/EXPERIMENT/STAMP, with whole files and a log.
+
+A file appears whole or not at all: it is written under another name, flushed to the
+disk and then renamed. The log is open and locked for as long as the run lives; the
+system lets go of the lock when the process ends, however it ends.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.harness import strict_json
+from experiments.harness.exits import UNAVAILABLE, UNUSABLE, CommandError
+
+LOG = "log.jsonl"
+CONFIG = "config.json"
+RESULT = "result.json"
+METRICS = "metrics.npz"
+REPORT = "report.html"
+FIGURES = "figures"
+
+
+class RunDirectory:
+    """A new directory of one run, in use until it is closed."""
+
+    def __init__(self, out: Path, experiment: str) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        self.path = out / experiment / stamp
+        self.path.mkdir(parents=True)
+        self._start = time.monotonic()
+        self._log = open(self.path / LOG, "a", encoding="utf-8")  # noqa: SIM115
+        _lock(self._log.fileno(), self.path)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Adds one line of JSON, with the seconds since the start."""
+        seconds = round(time.monotonic() - self._start, 3)
+        line = strict_json.dumps({"event": event, "seconds": seconds, **fields})
+        self._log.write(line + "\n")
+        self._log.flush()
+
+    def write(self, name: str, content: bytes | str) -> None:
+        write_whole(self.path / name, content)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk: what the log has is there
+            os.fsync(self._log.fileno())
+        with contextlib.suppress(OSError):
+            self._log.close()
+
+    def discard(self) -> None:
+        """Takes back a directory that holds nothing yet."""
+        self.close()
+        for file in (self.path / LOG, *self.path.glob(".*")):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+            self.path.parent.rmdir()
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Writes a file that is either there completely or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    """Makes a rename last; not every file system lets a directory be flushed."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CommandError(UNAVAILABLE, f"{path} is in use by another run") from None
+
+
+@contextlib.contextmanager
+def finished(path: Path):
+    """Holds a finished run for reading.
+
+    Raises:
+      CommandError: with code 3 if the run is still going on, 6 if it is none.
+    """
+    log = path / LOG
+    if not log.is_file():
+        raise CommandError(UNUSABLE, f"{path} is no run directory: it has no {LOG}")
+    with open(log, encoding="utf-8") as file:
+        _lock(file.fileno(), path)
+        yield path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads an object of a run directory.
+
+    Raises:
+      CommandError: with code 6, if the file is absent or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = "is absent" if isinstance(error, FileNotFoundError) else "is damaged"
+        raise CommandError(UNUSABLE, f"{path} {reason}") from None
+    if not isinstance(value, dict):
+        raise CommandError(UNUSABLE, f"{path} is damaged: expected an object")
+    return value

@@ -1,0 +1,149 @@
+"""What a result depends on beside its config: set before jax starts, then recorded.
+
+Bits are the same on every run only if nothing outside the config decides about them:
+the number of threads is pinned (XLA's CPU backend splits sums by it), float32 products
+are float32 on every device, and a GPU is told to be deterministic. Compiled programs
+are kept in the user's cache directory, which changes times and no bits.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from experiments.harness.exits import UNAVAILABLE, CommandError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scipy", "optax")
+
+# "cpu" comes second so that host computations have a place beside an accelerator.
+_PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
+_INSTALL = {"gpu": "the extra cuda12 or cuda13", "tpu": "the extra tpu"}
+_GPU_FLAGS = ("--xla_gpu_deterministic_ops=true",)
+_READ_BY_XLA = ("JAX_", "XLA_", "PJRT_")
+_WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any number
+
+
+def prepare(device: str, num_threads: int) -> None:
+    """Sets the environment variables that jax reads when it is first imported."""
+    os.environ["JAX_PLATFORMS"] = _PLATFORMS[device]
+    os.environ["PJRT_NPROC"] = str(num_threads)
+    os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+    if device == "gpu":
+        given = os.environ.get("XLA_FLAGS", "").split()
+        missing = [flag for flag in _GPU_FLAGS if flag not in given]
+        os.environ["XLA_FLAGS"] = " ".join(given + missing)
+    _keep_compiled_programs()
+
+
+def _keep_compiled_programs() -> None:
+    """Points jax at a directory of this kind of machine, if it can be written."""
+    directory = cache_directory() / "compiled" / _machine_digest()
+    with contextlib.suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True)
+    if os.access(directory, os.W_OK):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(directory))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def cache_directory() -> Path:
+    """CNN_JAX_CACHE, or the user's cache directory; safe to delete at any time."""
+    if chosen := os.environ.get("CNN_JAX_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    return Path(platformdirs.user_cache_dir("cnn_jax", appauthor=False))
+
+
+def check_device(device: str) -> None:
+    """Starts jax on the device that was asked for.
+
+    Raises:
+      CommandError: with code 3, if there is none.
+    """
+    import jax
+
+    try:
+        found = jax.default_backend()
+    except (RuntimeError, AssertionError):  # an absent GPU is an empty AssertionError
+        found = "none"
+    if found != device:
+        raise CommandError(
+            UNAVAILABLE,
+            f"no {device.upper()} that jax can use on this machine: take --device=cpu, "
+            f"or install {_INSTALL.get(device, 'jaxlib')}",
+        )
+
+
+def record(num_threads: int) -> dict[str, Any]:
+    """Everything that can change the numbers of a run of one config."""
+    import jax
+
+    devices = jax.devices()
+    revision, dirty = _revision()
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu": _cpu_model(),
+        "device": devices[0].device_kind,
+        "num_devices": len(devices),
+        "num_threads": num_threads,
+        "variables": dict(_variables()),
+        "revision": revision,
+        "dirty": dirty,
+    }
+
+
+def _variables() -> Iterator[tuple[str, str]]:
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(_READ_BY_XLA) and not name.startswith(_WITHOUT_EFFECT):
+            yield name, value
+
+
+def _revision() -> tuple[str | None, bool | None]:
+    """The commit that the source is at, and whether files differ from it."""
+    head = _output("git", "-C", str(REPOSITORY), "rev-parse", "HEAD")
+    changes = _output("git", "-C", str(REPOSITORY), "status", "--porcelain")
+    return (head, bool(changes)) if head else (None, None)
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_info() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return _output("sysctl", "-a", "machdep.cpu") or ""
+
+
+def _cpu_model() -> str:
+    for line in _cpu_info().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "machdep.cpu.brand_string"):
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _machine_digest() -> str:
+    """Tells kinds of processor apart: a program compiled for one may crash another."""
+    lines = [
+        line
+        for line in _cpu_info().splitlines()
+        if line.startswith(("model name", "flags", "Features", "machdep.cpu.features"))
+    ]
+    text = "\n".join([platform.machine(), *sorted(set(lines))])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

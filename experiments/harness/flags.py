@@ -1,0 +1,192 @@
+"""The command line: from words to what is to be done, before anything slow is imported.
+
+Only the standard library and absl are imported here, so help and usage errors are
+answered at once. Whatever cannot be meant is refused with one line that says what could
+have been: a name that is nearly another, a value of the wrong type, a flag given twice,
+a word without a flag.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from experiments.harness import modules, options, usage
+from experiments.harness.exits import USAGE, CommandError
+from experiments.harness.modules import Experiment, Scalar
+
+RECORDED = ("seed", "num_seeds", "data", "data_dir", "device", "num_threads")
+
+# absl reads these whatever is defined; here they would hide typing errors.
+_RESERVED = re.compile(r"--?(undefok|flagfile)(=|$)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One run of one experiment: everything that its numbers may depend on."""
+
+    experiment: Experiment
+    config: dict[str, Scalar]
+    seed: int
+    num_seeds: int
+    data: str | None
+    data_dir: str | None
+    device: str
+    num_threads: int
+    out: str = options.OUT
+
+    @property
+    def record(self) -> dict[str, Scalar | None]:
+        """The config as config.json and result.json hold it."""
+        return {**self.config, **{name: getattr(self, name) for name in RECORDED}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Say:
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    requests: tuple[Request, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    run: Path
+    data_dir: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Publish:
+    run: Path
+
+
+Command = Say | Run | Replay | Publish
+
+
+def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
+    """Reads the words behind `python launch.py`.
+
+    Args:
+      argv: the words, without the program's name.
+      folder: where the experiments are.
+
+    Raises:
+      CommandError: with code 2 and one line, where the words cannot be meant.
+    """
+    known = modules.names(folder)
+    first, _ = _feed(argv, (), known_only=True)  # finds --exp, which adds flags
+    name = first["exp"].value
+    chosen = _choose(name, known, folder)
+    single = chosen[0] if chosen and name != options.ALL else None
+    if first["help"].value:
+        return Say(usage.describe(single) if single else usage.overview(known))
+    fields = tuple(options.of_fields(single)) if single else ()
+    values, stray = _feed(argv, fields, known_only=False)
+    if stray:
+        raise CommandError(USAGE, _about_stray(stray[0], known))
+    given = {name for name in values if values[name].present} - {"h"}
+    if not given:
+        return Say(usage.overview(known))
+    _refuse_conflicts(given)
+    if values["list"].value:
+        return Say(usage.listing([modules.read(folder, name) for name in known]))
+    if values["replay"].value:
+        return Replay(Path(values["replay"].value), values["data_dir"].value)
+    if values["publish"].value:
+        return Publish(Path(values["publish"].value))
+    if not chosen:
+        raise CommandError(
+            USAGE, f"which experiment? --exp={'|'.join((*known, options.ALL))}"
+        )
+    return Run(tuple(_request(each, values, given) for each in chosen))
+
+
+def nearest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
+    """The end of a message that offers what was probably meant."""
+    close = difflib.get_close_matches(word, list(candidates), 1, 0.5)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
+
+
+def _feed(
+    argv: Sequence[str], fields: Sequence[options.Option], *, known_only: bool
+) -> tuple[flags.FlagValues, list[str]]:
+    """Lets absl parse; returns the flags and what is no flag."""
+    values = flags.FlagValues()
+    for option in (*options.COMMANDS, *options.SETTINGS, *fields):
+        option.define(values)
+    for word in argv:
+        if _RESERVED.match(word):
+            raise CommandError(USAGE, f"unknown flag {word}")
+    try:
+        rest = values(["launch.py", *argv], known_only=known_only)
+    except flags.UnrecognizedFlagError as error:
+        offer = nearest(error.flagname, values, "--") or "; --help lists all flags"
+        raise CommandError(USAGE, f"unknown flag --{error.flagname}{offer}") from None
+    except (flags.Error, ValueError) as error:
+        raise CommandError(USAGE, str(error)) from None
+    return values, rest[1:]
+
+
+def _choose(
+    name: str | None, known: Sequence[str], folder: Path
+) -> tuple[Experiment, ...]:
+    if name is None:
+        return ()
+    if name == options.ALL:
+        return tuple(modules.read(folder, each) for each in known)
+    if name not in known:
+        offer = nearest(name, (*known, options.ALL)) or "; --list shows them"
+        raise CommandError(USAGE, f"no experiment is named {name!r}{offer}")
+    return (modules.read(folder, name),)
+
+
+def _about_stray(word: str, known: Sequence[str]) -> str:
+    names = (*known, options.ALL)
+    offer = nearest(word, names, "--exp=") or "; flags are given as --name=value"
+    return f"stray argument {word!r}{offer}"
+
+
+def _refuse_conflicts(given: set[str]) -> None:
+    """The commands exclude each other, and most take no further flag."""
+    takes = {"list": set(), "replay": {"data_dir"}, "publish": set()}
+    for command, others in takes.items():
+        extra = sorted(given - {command} - others)
+        if command in given and extra:
+            raise CommandError(
+                USAGE, f"--{command} does not go together with --{extra[0]}"
+            )
+
+
+def _request(
+    experiment: Experiment, values: flags.FlagValues, given: set[str]
+) -> Request:
+    """Defaults, then QUICK, then what was given."""
+    known = {each.name for each in (*options.SETTINGS, *experiment.fields)}
+    if unknown := set(experiment.quick) - known:
+        raise ValueError(f"{experiment.path}: QUICK holds no flag: {unknown}")
+    quick = experiment.quick if values["quick"].value else {}
+
+    def value(name: str, default: Any) -> Any:
+        return values[name].value if name in given else quick.get(name, default)
+
+    config = {each.name: value(each.name, each.default) for each in experiment.fields}
+    settings = {
+        option.name: value(option.name, option.default)
+        for option in options.SETTINGS
+        if option.name not in ("quick", "data")
+    }
+    data = value("data", experiment.data[0] if experiment.data else None)
+    if data is not None and data not in experiment.data:
+        offer = nearest(data, experiment.data) or f": {', '.join(experiment.data)}"
+        raise CommandError(USAGE, f"{experiment.name} has no data set {data!r}{offer}")
+    try:
+        experiment.config(**config)
+    except ValueError as error:
+        raise CommandError(USAGE, f"{experiment.name}: {error}") from None
+    return Request(experiment, config, data=data, **settings)
