@@ -1,0 +1,321 @@
+"""Does a function commute with a translation? Both sides of the identity.
+
+Layout: inputs and outputs are [N, *spatial, C]; a `shift` holds one number per
+spatial axis, in pixels, positive towards higher indices. Shifts may be traced,
+so one compiled function serves a whole grid of them under `jax.vmap`.
+
+The sides come back as arrays, so that a test and an experiment can both look at
+the same numbers; the errors are norms of their difference, one per example.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Apply = Callable[[Any, jax.Array], jax.Array]
+Translation = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def _spatial_axes(inputs: jax.Array) -> tuple[int, ...]:
+    if inputs.ndim < 3:
+        raise ValueError(
+            f"expected inputs [N, *spatial, C] of rank 3 or more, got shape "
+            f"{inputs.shape}"
+        )
+    return tuple(range(1, inputs.ndim - 1))
+
+
+def _shift_vector(inputs: jax.Array, shift: Any, dtype: Any) -> jax.Array:
+    rank = len(_spatial_axes(inputs))
+    vector = jnp.asarray(shift, dtype)
+    if vector.shape != (rank,):
+        raise ValueError(
+            f"expected a shift of {rank} numbers, one per spatial axis of inputs "
+            f"{inputs.shape}, got shape {vector.shape}"
+        )
+    return vector
+
+
+def roll(inputs: jax.Array, shift: Any) -> jax.Array:
+    """Circular translation.
+
+        (T x)[p] = x[(p - shift) mod size]
+
+    Args:
+        inputs: [N, *spatial, C].
+        shift: [rank] integers, pixels per spatial axis; may be traced.
+
+    Returns:
+        [N, *spatial, C].
+
+    Raises:
+        ValueError: `shift` does not hold one number per spatial axis.
+    """
+    vector = _shift_vector(inputs, shift, jnp.int32)
+    for axis in _spatial_axes(inputs):
+        inputs = jnp.roll(inputs, vector[axis - 1], axis)
+    return inputs
+
+
+def slide(inputs: jax.Array, shift: Any) -> jax.Array:
+    """Translation that fills with zeros what enters and drops what leaves.
+
+        (T x)[p] = x[p - shift] where p - shift lies inside x, else 0
+
+    Args:
+        inputs: [N, *spatial, C].
+        shift: [rank] integers, pixels per spatial axis; may be traced.
+
+    Returns:
+        [N, *spatial, C].
+
+    Raises:
+        ValueError: `shift` does not hold one number per spatial axis.
+    """
+    vector = _shift_vector(inputs, shift, jnp.int32)
+    moved = roll(inputs, vector)
+    for axis in _spatial_axes(inputs):
+        source = jnp.arange(inputs.shape[axis]) - vector[axis - 1]
+        inside = (source >= 0) & (source < inputs.shape[axis])
+        shape = [1] * inputs.ndim
+        shape[axis] = inputs.shape[axis]
+        moved = jnp.where(inside.reshape(shape), moved, jnp.zeros((), inputs.dtype))
+    return moved
+
+
+def _filter_spectrum(inputs: jax.Array, factors: list[jax.Array]) -> jax.Array:
+    axes = _spatial_axes(inputs)
+    spectrum = jnp.fft.fftn(inputs, axes=axes)
+    for axis, factor in zip(axes, factors, strict=True):
+        shape = [1] * inputs.ndim
+        shape[axis] = inputs.shape[axis]
+        spectrum = spectrum * factor.reshape(shape).astype(spectrum.dtype)
+    return jnp.fft.ifftn(spectrum, axes=axes).real.astype(inputs.dtype)
+
+
+def fourier_shift(inputs: jax.Array, shift: Any) -> jax.Array:
+    """Circular translation by any real number of pixels.
+
+        T x = F⁻¹( exp(-2πi f·shift) F(x) ),  f in cycles per pixel
+
+    Exact for band-limited images (`band_limit`): on an even axis the phase of the
+    Nyquist frequency is not defined for a fraction of a pixel, and only its real
+    part is kept.
+
+    Args:
+        inputs: [N, *spatial, C], real.
+        shift: [rank] pixels per spatial axis, fractions allowed; may be traced.
+
+    Returns:
+        [N, *spatial, C] in the dtype of `inputs`.
+
+    Raises:
+        ValueError: `shift` does not hold one number per spatial axis.
+    """
+    vector = _shift_vector(inputs, shift, jnp.float32)
+    factors = [
+        jnp.exp(-2j * jnp.pi * jnp.fft.fftfreq(inputs.shape[axis]) * vector[axis - 1])
+        for axis in _spatial_axes(inputs)
+    ]
+    return _filter_spectrum(inputs, factors)
+
+
+def band_limit(inputs: jax.Array, cutoff: float = 0.5) -> jax.Array:
+    """Remove every frequency of `cutoff` cycles per pixel or more, per axis.
+
+    The default removes the Nyquist frequency alone, which is what a fractional
+    Fourier shift needs to be exact.
+
+    Args:
+        inputs: [N, *spatial, C], real.
+        cutoff: cycles per pixel, in (0, 0.5].
+
+    Returns:
+        [N, *spatial, C] in the dtype of `inputs`.
+    """
+    factors = [
+        jnp.abs(jnp.fft.fftfreq(inputs.shape[axis])) < cutoff
+        for axis in _spatial_axes(inputs)
+    ]
+    return _filter_spectrum(inputs, factors)
+
+
+def relative_error(
+    left: jax.Array, right: jax.Array, scale: jax.Array | None = None
+) -> jax.Array:
+    """‖left - right‖ / ‖scale‖, one per example.
+
+    Args:
+        left: [N, ...].
+        right: [N, ...], of the same shape.
+        scale: [N, ...], what the error is relative to; `right` unless given.
+
+    Returns:
+        [N], without unit. 0 where left equals right, also where scale is 0.
+
+    Raises:
+        ValueError: the two sides differ in shape.
+    """
+    if left.shape != right.shape:
+        raise ValueError(
+            f"expected two sides of one shape, got {left.shape} and {right.shape}"
+        )
+    scale = right if scale is None else scale
+
+    def norm(array: jax.Array) -> jax.Array:
+        flat = array.reshape(array.shape[0], -1)
+        return jnp.sqrt(jnp.sum(jnp.square(flat.astype(jnp.float32)), axis=1))
+
+    difference = norm(left - right)
+    return jnp.where(difference == 0, 0.0, difference / norm(scale))
+
+
+def equivariance_sides(
+    apply: Apply,
+    params: Any,
+    inputs: jax.Array,
+    shift: Any,
+    *,
+    stride: int = 1,
+    translate: Translation = roll,
+) -> tuple[jax.Array, jax.Array]:
+    """Both sides of f(T x) = T' f(x).
+
+    T moves the inputs by `shift`, T' the outputs by shift / stride.
+
+    Args:
+        apply: (params, inputs) -> outputs [N, *spatial', C'].
+        params: whatever `apply` takes.
+        inputs: [N, *spatial, C].
+        shift: [rank] pixels of the input, multiples of `stride`; may be traced.
+        stride: product of the strides from input to output.
+        translate: `roll`, `slide` or `fourier_shift`.
+
+    Returns:
+        (f(T x), T' f(x)), each [N, *spatial', C'].
+    """
+    moved = apply(params, translate(inputs, shift))
+    shift = jnp.asarray(shift)
+    if stride != 1:
+        shift = shift // stride
+    return moved, translate(apply(params, inputs), shift)
+
+
+def equivariance_error(
+    apply: Apply,
+    params: Any,
+    inputs: jax.Array,
+    shift: Any,
+    *,
+    stride: int = 1,
+    translate: Translation = roll,
+) -> jax.Array:
+    """‖f(T x) - T' f(x)‖ / ‖T' f(x)‖, one per example; 0 means equivariant.
+
+    Args and Raises: as `equivariance_sides`.
+
+    Returns:
+        [N], without unit.
+
+    Reference: Cohen and Welling 2016, Group Equivariant Convolutional Networks.
+    """
+    sides = equivariance_sides(
+        apply, params, inputs, shift, stride=stride, translate=translate
+    )
+    return relative_error(*sides)
+
+
+def invariance_sides(
+    apply: Apply,
+    params: Any,
+    inputs: jax.Array,
+    shift: Any,
+    *,
+    translate: Translation = roll,
+) -> tuple[jax.Array, jax.Array]:
+    """Both sides of f(T x) = f(x); arguments as `equivariance_sides`."""
+    return apply(params, translate(inputs, shift)), apply(params, inputs)
+
+
+def invariance_error(
+    apply: Apply,
+    params: Any,
+    inputs: jax.Array,
+    shift: Any,
+    *,
+    translate: Translation = roll,
+) -> jax.Array:
+    """‖f(T x) - f(x)‖ / ‖f(x)‖, one per example; 0 means invariant.
+
+    Args: as `equivariance_sides`.
+
+    Returns:
+        [N], without unit.
+    """
+    return relative_error(
+        *invariance_sides(apply, params, inputs, shift, translate=translate)
+    )
+
+
+def _cross_correlation(left: jax.Array, right: jax.Array) -> jax.Array:
+    """Circular c[r] = Σ_p,c left[p + r, c]·right[p, c]: [N, *spatial]."""
+    axes = _spatial_axes(left)
+    spectra = jnp.fft.fftn(left, axes=axes) * jnp.conj(jnp.fft.fftn(right, axes=axes))
+    return jnp.sum(jnp.fft.ifftn(spectra, axes=axes).real, axis=-1)
+
+
+def _peak(correlation: jax.Array) -> jax.Array:
+    """[N, rank] integer position of the largest entry of [N, *spatial]."""
+    flat = correlation.reshape(correlation.shape[0], -1)
+    position = jnp.unravel_index(jnp.argmax(flat, axis=1), correlation.shape[1:])
+    return jnp.stack(position, axis=-1)
+
+
+def realigned_sides(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`left`, and `right` rolled to where it fits `left` best.
+
+    The best of all circular translations in the least-squares sense is the peak
+    of the cross-correlation; finding it in the Fourier domain and rolling
+    afterwards keeps a perfect fit perfect.
+
+    Args:
+        left: [N, *spatial, C].
+        right: [N, *spatial, C].
+
+    Returns:
+        (left, right rolled, example by example).
+    """
+    peaks = _peak(_cross_correlation(left, right))
+    rolled = jax.vmap(lambda example, peak: roll(example[None], peak)[0])(right, peaks)
+    return left, rolled
+
+
+def peak_displacement(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How far `left` is moved against `right`, and how well it then fits.
+
+    The displacement is the peak of the circular cross-correlation of the maps,
+    each channel less its mean, wrapped into [-size/2, size/2).
+
+    Args:
+        left: [N, *spatial, C].
+        right: [N, *spatial, C].
+
+    Returns:
+        (displacement [N, rank] in pixels of the map, correlation at the peak [N],
+        at most 1).
+    """
+    axes = _spatial_axes(left)
+    left = left - jnp.mean(left, axis=axes, keepdims=True)
+    right = right - jnp.mean(right, axis=axes, keepdims=True)
+    correlation = _cross_correlation(left, right)
+    sizes = jnp.asarray(correlation.shape[1:])
+    peak = _peak(correlation)
+    displacement = jnp.where(peak >= (sizes[None] + 1) // 2, peak - sizes[None], peak)
+    flat = (left.shape[0], -1)
+    energy = jnp.sum(jnp.square(left.reshape(flat)), axis=1) * jnp.sum(
+        jnp.square(right.reshape(flat)), axis=1
+    )
+    height = jnp.max(correlation.reshape(flat), axis=1)
+    return displacement, height / jnp.sqrt(energy)

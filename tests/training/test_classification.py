@@ -1,0 +1,144 @@
+"""Training is a pure function of state and data, whatever the chunks."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from cnn_jax.instruments import slide
+from cnn_jax.training import Config, Data, chunk, init
+from cnn_jax.training.classification import _batch, _order, _random_shifts
+
+
+class Linear(nn.Module):
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(3)(images.reshape(len(images), -1)), {}
+
+
+CONFIG = Config(Linear(), (4, 4, 1), learning_rate=0.05, batch_size=5, chunk_steps=6)
+
+
+@pytest.fixture
+def data():
+    images = jax.random.normal(jax.random.key(0), (17, 4, 4, 1))
+    labels = jnp.arange(17) % 3
+    return Data(images, labels, jnp.asarray(0), jnp.asarray(100))
+
+
+def train(config, data, num_chunks, key=jax.random.key(1)):
+    step = jax.jit(functools.partial(chunk, config=config))
+    state, logs = init(key, config), []
+    for _ in range(num_chunks):
+        state, log = step(state, data)
+        logs.append(log)
+    return state, jax.tree.map(lambda *each: jnp.concatenate(each), *logs)
+
+
+def test_chunks_of_any_size_give_the_same_bits(data):
+    one, log_one = train(dataclasses.replace(CONFIG, chunk_steps=12), data, 1)
+    many, log_many = train(dataclasses.replace(CONFIG, chunk_steps=3), data, 4)
+    jax.tree.map(np.testing.assert_array_equal, one.params, many.params)
+    np.testing.assert_array_equal(log_one["loss"], log_many["loss"])
+
+
+def test_a_step_is_adam_on_the_mean_cross_entropy_of_its_batch(data):
+    state = init(jax.random.key(1), CONFIG)
+    images, labels = _batch(state, _order(state.key, jnp.asarray(0), 17), data, 5)
+
+    def objective(params):
+        logits = CONFIG.model.apply({"params": params}, images)[0]
+        logs = jax.nn.log_softmax(logits)
+        return -jnp.mean(logs[jnp.arange(5), labels])
+
+    loss, gradients = jax.value_and_grad(objective)(state.params)
+    optimizer = optax.adam(0.05)
+    updates, _ = optimizer.update(gradients, optimizer.init(state.params))
+    expected = optax.apply_updates(state.params, updates)
+    after, log = train(dataclasses.replace(CONFIG, chunk_steps=1), data, 1)
+    np.testing.assert_allclose(log["loss"][0], loss, rtol=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.params, expected
+    )
+
+
+def test_an_epoch_visits_every_example_at_most_once_and_the_next_in_another_order():
+    orders = [np.asarray(_order(jax.random.key(2), jnp.asarray(e), 17)) for e in (0, 1)]
+    for order in orders:
+        assert sorted(order) == list(range(17))
+    assert np.any(orders[0] != orders[1])
+
+
+def test_the_batches_of_an_epoch_are_disjoint(data):
+    data = data._replace(images=jnp.arange(17.0)[:, None, None, None] + 0 * data.images)
+    state = init(jax.random.key(1), CONFIG)
+    order = _order(state.key, jnp.asarray(0), 17)
+    seen = [
+        np.asarray(_batch(state._replace(step=jnp.asarray(i)), order, data, 5)[0])
+        for i in range(3)
+    ]
+    assert len({float(v) for v in np.concatenate(seen)[:, 0, 0, 0]}) == 15
+
+
+def test_a_resumed_training_goes_on_in_the_order_of_its_epoch(data):
+    whole, _ = train(dataclasses.replace(CONFIG, chunk_steps=8), data, 1)
+    half, _ = train(dataclasses.replace(CONFIG, chunk_steps=4), data, 1)
+    resumed, _ = jax.jit(
+        functools.partial(chunk, config=dataclasses.replace(CONFIG, chunk_steps=4))
+    )(half, data)
+    jax.tree.map(np.testing.assert_array_equal, whole.params, resumed.params)
+
+
+def test_steps_beyond_the_last_leave_the_state_alone(data):
+    short, _ = train(CONFIG, data._replace(num_steps=jnp.asarray(4)), 2)
+    exact, _ = train(dataclasses.replace(CONFIG, chunk_steps=4), data, 1)
+    assert short.step == 4
+    jax.tree.map(np.testing.assert_array_equal, short.params, exact.params)
+
+
+def test_training_learns(data):
+    _, log = train(CONFIG, data, 10)
+    assert log["loss"][-5:].mean() < 0.5 * log["loss"][:5].mean()
+
+
+def test_augmentation_moves_each_image_by_its_own_zero_fill_shift():
+    images = jax.random.uniform(jax.random.key(3), (64, 6, 5, 1), minval=0.1)
+    moved = np.asarray(_random_shifts(jax.random.key(4), images, jnp.asarray(2)))
+    shifts = [(y, x) for y in range(-2, 3) for x in range(-2, 3)]
+    found = set()
+    for index in range(64):
+        candidates = [
+            shift
+            for shift in shifts
+            if np.array_equal(slide(images[index : index + 1], shift)[0], moved[index])
+        ]
+        assert len(candidates) == 1
+        found |= set(candidates)
+    assert len(found) > 15
+
+
+def test_no_augmentation_leaves_the_images_as_they_are():
+    images = jax.random.normal(jax.random.key(5), (8, 6, 5, 1))
+    same = _random_shifts(jax.random.key(6), images, jnp.asarray(0))
+    np.testing.assert_array_equal(same, images)
+
+
+def test_arms_that_differ_in_augmentation_share_one_compilation(data):
+    step = jax.jit(functools.partial(chunk, config=CONFIG))
+    for max_shift in (0, 1, 2):
+        step(
+            init(jax.random.key(0), CONFIG),
+            data._replace(max_shift=jnp.asarray(max_shift)),
+        )
+    assert step._cache_size() == 1
+
+
+def test_fewer_examples_than_a_batch_are_refused(data):
+    few = Data(data.images[:3], data.labels[:3], data.max_shift, data.num_steps)
+    with pytest.raises(ValueError, match="at least one batch of 5 examples, got 3"):
+        chunk(init(jax.random.key(0), CONFIG), few, CONFIG)
