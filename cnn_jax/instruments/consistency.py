@@ -73,7 +73,7 @@ def predict_shifted(
 def lost_by_moving(clean: jax.Array, moved: jax.Array, labels: jax.Array) -> jax.Array:
     """Per image, the share of shifts at which a right answer is lost.
 
-        lost[n] = right(clean)[n] - mean over s of (right(clean)[n] and right(moved)[s, n])
+        lost[n] = right(clean[n]) - mean over s of right(clean[n])·right(moved[s, n])
 
     Its mean over images is clean accuracy minus right-at-both. 0 for a net that
     shifts do not touch; a constant classifier scores 0 too, which is why clean

@@ -31,9 +31,9 @@ def data():
     return Data(images, labels, jnp.asarray(0), jnp.asarray(100))
 
 
-def train(config, data, num_chunks, key=jax.random.key(1)):
+def train(config, data, num_chunks):
     step = jax.jit(functools.partial(chunk, config=config))
-    state, logs = init(key, config), []
+    state, logs = init(jax.random.key(1), config), []
     for _ in range(num_chunks):
         state, log = step(state, data)
         logs.append(log)
