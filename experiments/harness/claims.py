@@ -33,6 +33,7 @@ __all__ = [
     "Shown",
     "Timings",
     "is_tolerance",
+    "number",
 ]
 
 Kind = Literal["law", "conditional", "count"]
@@ -114,8 +115,8 @@ class Part:
     def rule(self) -> str:
         """The relation as it is printed, such as "< 1e-05" or "> 0.5 points"."""
         unit = f" {self.unit}" if self.unit else ""
-        center = f" of {self.center:g}" if self.center else ""
-        return f"{self.relation} {self.threshold:g}{unit}{center}"
+        center = f" of {number(self.center)}" if self.center else ""
+        return f"{self.relation} {number(self.threshold or 0)}{unit}{center}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +246,11 @@ def _check_kind(rule: Part, kind: str) -> None:
             f"(0, {LARGEST_TOLERANCE:g}], got < {threshold:g}; write '<=' for a bound "
             "that is no tolerance"
         )
+
+
+def number(value: float) -> str:
+    """Prints whole numbers in full ("1,797"), others to 6 digits ("1e-05")."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
 
 def is_tolerance(rule: Part, kind: str) -> bool:
