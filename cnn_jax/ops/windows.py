@@ -231,13 +231,15 @@ def patches(
     strides = canonical(strides, rank, "strides")
     dilation = canonical(dilation, rank, "dilation")
     outputs = inputs
-    for axis, (k, s, d) in enumerate(zip(window_shape, strides, dilation, strict=True)):
-        out = output_size(inputs.shape[axis + 1], k, s, d, 0, 0)
+    # The last axis first: the later, larger copies then move longer runs of memory.
+    for axis in range(rank, 0, -1):
+        k, s, d = window_shape[axis - 1], strides[axis - 1], dilation[axis - 1]
+        out = output_size(inputs.shape[axis], k, s, d, 0, 0)
         starts = [offset * d for offset in range(k)] if out else [0] * k
-        reach = (out - 1) * s + 1 if out else 0
+        reach = span(out, s) if out else 0
         slices = [
-            lax.slice_in_dim(outputs, start, start + reach, s, axis=axis + 1)
+            lax.slice_in_dim(outputs, start, start + reach, s, axis=axis)
             for start in starts
         ]
-        outputs = jnp.stack(slices, axis=-2)
+        outputs = jnp.stack(slices, axis=rank + 1)
     return outputs
