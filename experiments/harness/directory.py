@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,16 @@ METRICS = "metrics.npz"
 REPORT = "report.html"
 FIGURES = "figures"
 
+_RESULT_FIELDS = {
+    "experiment": str,
+    "config": dict,
+    "environment": dict,
+    "wall_seconds": dict,
+    "metrics_digest": str,
+    "claims": list,
+    "controls": list,
+}
+
 
 class RunDirectory:
     """A new directory of one run, in use until it is closed."""
@@ -36,7 +47,7 @@ class RunDirectory:
         self.path.mkdir(parents=True)
         self._start = time.monotonic()
         self._log = open(self.path / LOG, "a", encoding="utf-8")  # noqa: SIM115
-        _lock(self._log.fileno(), self.path)
+        _lock(self._log.fileno(), fcntl.LOCK_EX, self.path)
 
     def log(self, event: str, **fields: Any) -> None:
         """Adds one line of JSON, with the seconds since the start."""
@@ -66,49 +77,59 @@ class RunDirectory:
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Writes a file that is either there completely or not there."""
+    with whole(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yields a path to write to, which becomes `path` when all is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    data = content.encode() if isinstance(content, str) else content
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    with contextlib.suppress(OSError):  # not every file system can flush a directory
+        _sync(path.parent)
 
 
-def _sync(directory: Path) -> None:
-    """Makes a rename last; not every file system lets a directory be flushed."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    with contextlib.suppress(OSError):
-        os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def _lock(descriptor: int, path: Path) -> None:
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CommandError(UNAVAILABLE, f"{path} is in use by another run") from None
+        raise CommandError(UNAVAILABLE, f"{path} is in use by a run") from None
 
 
 @contextlib.contextmanager
-def finished(path: Path):
-    """Holds a finished run for reading.
+def finished(path: Path) -> Iterator[dict[str, Any]]:
+    """Holds a finished run for reading; yields what its result.json holds.
 
     Raises:
-      CommandError: with code 3 if the run is still going on, 6 if it is none.
+      CommandError: with code 3 if the run is still going on, 6 if it is none, or
+        unfinished or damaged.
     """
     log = path / LOG
     if not log.is_file():
         raise CommandError(UNUSABLE, f"{path} is no run directory: it has no {LOG}")
     with open(log, encoding="utf-8") as file:
-        _lock(file.fileno(), path)
-        yield path
+        _lock(file.fileno(), fcntl.LOCK_SH, path)
+        result = read_json(path / RESULT)
+        for name, kind in _RESULT_FIELDS.items():
+            if not isinstance(result.get(name), kind):
+                raise CommandError(UNUSABLE, f"{path / RESULT} is damaged: no {name}")
+        yield result
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -119,9 +140,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = "is absent" if isinstance(error, FileNotFoundError) else "is damaged"
-        raise CommandError(UNUSABLE, f"{path} {reason}") from None
+    except FileNotFoundError:
+        raise CommandError(UNUSABLE, f"{path} is absent") from None
+    except (OSError, ValueError):
+        value = None
     if not isinstance(value, dict):
-        raise CommandError(UNUSABLE, f"{path} is damaged: expected an object")
+        raise CommandError(UNUSABLE, f"{path} is damaged")
     return value

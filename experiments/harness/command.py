@@ -1,0 +1,82 @@
+"""From the words behind `python launch.py` to an exit code."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.harness import exits, flags, modules
+
+
+def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
+    """Does what the words say.
+
+    Args:
+      argv: the words, without the program's name.
+      folder: where the experiments are.
+
+    Returns:
+      The exit code (see `exits`). What a user can do something about is one line on
+      stderr; only a bug shows a traceback.
+    """
+    exits.raise_on_sigterm()
+    try:
+        code = _obey(flags.parse(argv, folder), argv, folder)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BaseException as error:
+        return _tell(error)
+
+
+def _tell(error: BaseException) -> int:
+    told = exits.explain(error)
+    if told is None:
+        raise error
+    print(f"launch.py: {told}", file=sys.stderr)
+    return told.code
+
+
+def _obey(command: flags.Command, argv: Sequence[str], folder: Path) -> int:
+    match command:
+        case flags.Say(text):
+            print(text)
+            return 0
+        case flags.Publish(run):
+            from experiments.harness import publish
+
+            return publish.publish(run)
+        case flags.Replay(run, data_dir):
+            from experiments.harness import replay
+
+            return replay.replay(run, data_dir, folder)
+        case flags.Run(requests):
+            return _run(requests, argv)
+
+
+def _run(requests: Sequence[flags.Request], argv: Sequence[str]) -> int:
+    """Runs one experiment after the other; the first failure gives the code.
+
+    A failure of one of several does not keep the others from running, but a full
+    disk and a signal do.
+    """
+    began = time.perf_counter()
+    from experiments.harness import environment
+
+    environment.prepare(requests[0].device, requests[0].num_threads)
+    from experiments.harness import run  # imports jax, which reads what was prepared
+
+    code = 0
+    for request in requests:
+        try:
+            run.execute(request, argv, began)
+        except Exception as error:
+            failed = _tell(error)
+            code = code or failed
+            if failed == exits.EXHAUSTED:
+                break
+        began = time.perf_counter()
+    return code

@@ -1,0 +1,75 @@
+"""Figures as SVG: one look, the same bytes on every run, safe to put into one page."""
+
+import dataclasses
+import io
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colors: told apart by every kind of color vision, and in print.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
+STYLE: dict[str, Any] = {
+    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#5b6670",
+    "axes.labelcolor": "#1b2126",
+    "axes.titlesize": "medium",
+    "axes.titlelocation": "left",
+    "axes.grid": False,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "image.cmap": "cividis",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "xtick.color": "#5b6670",
+    "ytick.color": "#5b6670",
+    "svg.fonttype": "path",  # letters look alike where the font is absent
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A figure as a file of its own.
+
+    Attributes:
+      caption: the figure's label, or its name where it has none.
+      svg: the file's text.
+    """
+
+    caption: str
+    svg: str
+
+
+def draw(
+    plot: Callable[[Any], Mapping[str, Figure]], metrics: Any
+) -> dict[str, Drawing]:
+    """Draws what an experiment wants to show, in its order."""
+    matplotlib.use("agg")
+    with matplotlib.rc_context(STYLE):
+        return {name: _drawing(name, figure) for name, figure in plot(metrics).items()}
+
+
+def _drawing(name: str, figure: Figure) -> Drawing:
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    return Drawing(str(figure.get_label() or name), text.getvalue())
+
+
+def inline(name: str, svg: str) -> str:
+    """The SVG as an element of a page that holds several.
+
+    What a file needs and an element must not have goes: the prolog, and ids that
+    another figure uses too. The width becomes the page's, up to the figure's own.
+    """
+    element = svg[svg.index("<svg") :]
+    element = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", element)
+    width = re.search(r'width="([\d.]+)pt"', element)
+    element = re.sub(r' (width|height)="[\d.]+pt"', "", element, count=2)
+    style = f"max-width:{float(width[1]) * 4 / 3:.0f}px" if width else ""
+    return element.replace("<svg", f'<svg style="{style}" aria-hidden="true"', 1)

@@ -1,0 +1,164 @@
+"""Repeats a run and compares: the same config has to give the same bits."""
+
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.harness import directory, environment, exits, flags
+from experiments.harness.exits import UNUSABLE, CommandError
+
+# A claim's words and its place among the run's claims may change; its numbers may not.
+_NOT_COMPARED = {"note", "measured", "p", "survives_holm"}
+_OPPOSITE = {"supported", "refuted"}
+
+Record = Mapping[str, Any]
+
+
+def replay(run: Path, data_dir: str | None, folder: Path) -> int:
+    """Repeats a run from its config.json and compares it with its result.
+
+    Compared are the config, every metric but measured times, bit for bit, and every
+    claim. The replay itself leaves nothing behind.
+
+    Args:
+      run: the run directory.
+      data_dir: where the data lies now, if not where it lay then.
+      folder: where the experiments are.
+
+    Returns:
+      0 if all is the same, else 1, after saying what differs.
+
+    Raises:
+      CommandError: with code 3 if the run is still going on, 6 if the directory is
+        damaged.
+    """
+    began = time.perf_counter()
+    with directory.finished(run) as result:
+        config = directory.read_json(run / directory.CONFIG)
+        request = _request(run, config, folder)
+        if data_dir is not None:
+            request = dataclasses.replace(request, data_dir=data_dir)
+        environment.prepare(request.device, request.num_threads)
+        repeated, changed_metrics, timed = _repeat(run, request, result, began)
+    recorded = {"experiment": result["experiment"], **result["config"]}
+    lines = [
+        *(f"config: {line}" for line in differences(recorded, config)),
+        *(f"metric {line}" for line in changed_metrics),
+        *_changed_claims(result, repeated, timed),
+    ]
+    now, then = (_flat(each["environment"]) for each in (repeated, result))
+    surroundings = [f"environment: {line}" for line in differences(then, now)]
+    if lines:
+        print("\n".join([f"{run} differs from its replay", *lines, *surroundings]))
+        return exits.DIFFERS
+    verdicts = len(result["claims"])
+    print(
+        "\n".join([*surroundings, f"bit-identical, all {verdicts} verdicts the same"])
+    )
+    return 0
+
+
+def _request(run: Path, config: Record, folder: Path) -> flags.Request:
+    """The request that config.json stands for, checked like a command line."""
+    words = [f"--exp={config.get('experiment')}"]
+    for name, value in config.items():
+        if name != "experiment" and value is not None:
+            word = str(value).lower() if isinstance(value, bool) else value
+            words.append(f"--{name}={word}")
+    try:
+        command = flags.parse(words, folder)
+    except CommandError as error:
+        path = run / directory.CONFIG
+        raise CommandError(UNUSABLE, f"{path} is damaged: {error}") from None
+    if not isinstance(command, flags.Run) or len(command.requests) != 1:
+        raise CommandError(UNUSABLE, f"{run / directory.CONFIG} is damaged")
+    return command.requests[0]
+
+
+def _repeat(
+    run: Path, request: flags.Request, result: Record, began: float
+) -> tuple[Record, list[str], set[str]]:
+    """The repeated result, a line per metric that differs, the names of timings."""
+    from experiments.harness import metrics
+    from experiments.harness import run as running
+    from experiments.harness.progress import Progress
+
+    recorded = _recorded_metrics(run, result)
+    progress = Progress(sys.stderr)
+    with running.clear_failures(), tempfile.TemporaryDirectory() as temporary:
+        bench = running.prepare(request, began)
+        print(running.first_line(bench), flush=True)
+        try:
+            outcome = running.measure(bench, running.ignore, progress, Path(temporary))
+        finally:
+            progress.close()
+    timed = {
+        name
+        for name, each in outcome.metrics.items()
+        if isinstance(each, metrics.Timings)
+    }
+    changed = metrics.differences(recorded, outcome.metrics)
+    return running.summarize(bench, outcome), changed, timed
+
+
+def _recorded_metrics(run: Path, result: Record) -> Mapping[str, Any]:
+    """The metrics of the run, whose digest has to be the recorded one."""
+    from experiments.harness import metrics
+
+    path = run / directory.METRICS
+    try:
+        recorded = metrics.load(path)
+    except FileNotFoundError:
+        raise CommandError(UNUSABLE, f"{path} is absent") from None
+    except Exception:  # numpy, zipfile and zlib each have their own way to say so
+        raise CommandError(UNUSABLE, f"{path} is damaged") from None
+    if metrics.digest(recorded) != result["metrics_digest"]:
+        raise CommandError(UNUSABLE, f"{path} is damaged: its digest is another")
+    return recorded
+
+
+def _changed_claims(result: Record, repeated: Record, timed: set[str]) -> Iterator[str]:
+    for kind in ("claims", "controls"):
+        old = {each["id"]: each for each in result[kind]}
+        new = {each["id"]: each for each in repeated[kind]}
+        for name in {**old, **new}:
+            if name not in old or name not in new:
+                yield f"{name} is in one of the two only"
+            elif line := _changed(old[name], new[name], _metrics_of(new[name]) & timed):
+                yield f"{name}: {line}"
+
+
+def _metrics_of(claim: Record) -> set[str]:
+    return {rule["metric"] for rule in claim.get("parts", [claim])}
+
+
+def _changed(old: Record, new: Record, timed: set[str]) -> str:
+    """What differs in a claim; of a timing only supported against refuted counts."""
+    verdicts = old["verdict"], new["verdict"]
+    changed = [
+        name
+        for name in {**old, **new}
+        if name not in _NOT_COMPARED and old.get(name) != new.get(name)
+    ]
+    if "verdict" in changed and (not timed or set(verdicts) == _OPPOSITE):
+        return f"verdict was {verdicts[0]}, is {verdicts[1]}"
+    return f"{', '.join(changed)} differ" if changed and not timed else ""
+
+
+def differences(old: Record, new: Record) -> Iterator[str]:
+    """One line for each entry that is another now."""
+    for name in {**old, **new}:
+        before, after = json.dumps(old.get(name)), json.dumps(new.get(name))
+        if before != after:
+            yield f"{name} was {before}, is {after}"
+
+
+def _flat(recorded: Record) -> Record:
+    """An environment with its variables as entries of their own."""
+    rows = {name: value for name, value in recorded.items() if name != "variables"}
+    return rows | recorded.get("variables", {})
