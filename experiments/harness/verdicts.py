@@ -91,10 +91,11 @@ def judge_controls(claims: Sequence[Claim], metrics: Metrics) -> tuple[Judgement
     owners: dict[str, tuple[Control, Claim]] = {}
     for claim in claims:
         for control in claim.controls:
-            known, _ = owners.setdefault(control.id, (control, claim))
-            if known != control:
+            known, first = owners.setdefault(control.id, (control, claim))
+            if known != control or (not control.kind and first.kind != claim.kind):
                 raise ValueError(
-                    f"expected one control per id, got two different {control.id!r}"
+                    f"expected one control of one kind per id, "
+                    f"got two different {control.id!r}"
                 )
     return tuple(
         _judge_control(control, claim, metrics) for control, claim in owners.values()
@@ -166,11 +167,11 @@ def _guarded(
     verdict: Verdict, findings: Sequence[Finding], controls: Sequence[Judgement]
 ) -> tuple[Verdict, list[str]]:
     """A control that is not supported makes invalid, few replicates come before it."""
-    reasons = [finding.note for finding in findings if finding.note]
     failed = [control for control in controls if control.verdict != "supported"]
-    reasons = [
-        f"control {control.id} {control.verdict}" for control in failed
-    ] + reasons
+    reasons = [f"control {control.id} {control.verdict}" for control in failed]
+    for finding in findings:
+        name = f"{finding.part.metric}: " if len(findings) > 1 else ""
+        reasons += [f"{name}{finding.note}"] if finding.note else []
     if verdict == "not measured" or any(finding.few for finding in findings):
         return verdict, reasons
     return ("invalid" if failed else verdict), reasons
