@@ -1,0 +1,246 @@
+"""Pools over windows: any reducer, and the named ones in a fast form.
+
+inputs [N, *spatial, C] with 1 to 3 spatial axes, as many as the window has sizes; N is
+any number of leading axes, none included. Every pool works on each channel by itself.
+As in flax, **no strides means stride 1**, not the size of the window.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+
+from cnn_jax.ops.pooling.frames import (
+    Frame,
+    accumulator,
+    fold,
+    frame,
+    output_dtype,
+    slices,
+    tree,
+)
+from cnn_jax.ops.pooling.norms import check_exponent, power, root, scale_of
+from cnn_jax.ops.windows import Padding, patches
+
+Strides = int | Sequence[int] | None
+
+
+def pool(
+    reducer: Callable[[Array], Array],
+    inputs: ArrayLike,
+    window_shape: Sequence[int],
+    *,
+    strides: Strides = None,
+    padding: Padding = "VALID",
+    fill_value: ArrayLike = 0,
+) -> Array:
+    """Any function of a window, applied to every window of every channel.
+
+        y[n, p, c] = reducer(inputs[n, s·p : s·p + k, c])
+
+    The definition that the named pools below are faster forms of.
+
+    Args:
+      reducer: [*window] -> scalar; traced once and mapped over N, positions, channels.
+      inputs: [..., *spatial, C].
+      window_shape: k per spatial axis.
+      strides: s; no strides means stride 1.
+      padding: as in `conv`. The reducer sees the padded cells like any others.
+      fill_value: what zero-type padding fills in (-inf suits a maximum).
+
+    Returns:
+      [..., *out, C] in the reducer's dtype.
+
+    Raises:
+      ValueError: the reducer returns no scalar, the window does not fit, or the
+        arguments disagree in rank.
+    """
+    framed = frame(inputs, window_shape, strides, padding, fill_value)
+    windows = patches(framed.padded, framed.window, strides=framed.strides)
+    last_window_axis = windows.ndim - 2
+    windows = jnp.moveaxis(windows, -1, last_window_axis + 1 - len(framed.window))
+    shape = windows.shape[: -len(framed.window)]
+    outputs = jax.vmap(reducer)(windows.reshape(math.prod(shape), *framed.window))
+    if outputs.shape != (math.prod(shape),):
+        raise ValueError(
+            f"reducer: expected a scalar for a window of shape {framed.window}, "
+            f"got shape {outputs.shape[1:]}"
+        )
+    return framed.restore(outputs.reshape(shape))
+
+
+def max_pool(
+    inputs: ArrayLike,
+    window_shape: Sequence[int],
+    strides: Strides = None,
+    padding: Padding = "VALID",
+) -> Array:
+    """The largest value of each window.
+
+        y[n, p, c] = max_w inputs[n, s·p + w, c]
+
+    Ties: the gradient is halved at each comparison of two equal values. Neighbors are
+    compared first, then the winners, axis by axis: all equal, the cells of a 2x2 window
+    get 1/4 each and those of a window of 3 get 1/4, 1/4, 1/2. The shares always sum
+    to 1. (flax.linen gives everything to the first.) NaN wins.
+
+    Args:
+      inputs: [..., *spatial, C].
+      window_shape: one size per spatial axis.
+      strides: s; no strides means stride 1.
+      padding: as in `conv`; cells outside count as -inf (the lowest integer).
+
+    Returns:
+      [..., *out, C] in the inputs' dtype.
+
+    Raises:
+      ValueError: the window does not fit, or the arguments disagree in rank.
+
+    Reference:
+      Ranzato, Huang, Boureau and LeCun, Unsupervised learning of invariant feature
+      hierarchies with applications to object recognition, 2007.
+    """
+    inputs = jnp.asarray(inputs)
+    framed = frame(inputs, window_shape, strides, padding, _limit(inputs, "min"))
+    pooled = fold(jnp.maximum, framed.padded, framed.window, framed.strides)
+    return framed.restore(pooled)
+
+
+def min_pool(
+    inputs: ArrayLike,
+    window_shape: Sequence[int],
+    strides: Strides = None,
+    padding: Padding = "VALID",
+) -> Array:
+    """The smallest value of each window; otherwise as `max_pool`.
+
+        y[n, p, c] = min_w inputs[n, s·p + w, c]
+
+    Args:
+      inputs: [..., *spatial, C].
+      window_shape: one size per spatial axis.
+      strides: s; no strides means stride 1.
+      padding: as in `conv`; cells outside count as +inf (the highest integer).
+
+    Returns:
+      [..., *out, C] in the inputs' dtype.
+
+    Raises:
+      ValueError: the window does not fit, or the arguments disagree in rank.
+    """
+    inputs = jnp.asarray(inputs)
+    framed = frame(inputs, window_shape, strides, padding, _limit(inputs, "max"))
+    pooled = fold(jnp.minimum, framed.padded, framed.window, framed.strides)
+    return framed.restore(pooled)
+
+
+def avg_pool(
+    inputs: ArrayLike,
+    window_shape: Sequence[int],
+    strides: Strides = None,
+    padding: Padding = "VALID",
+    count_include_pad: bool = True,
+) -> Array:
+    """The mean of each window.
+
+        y[n, p, c] = Σ_w inputs[n, s·p + w, c] / Π k
+
+    Args:
+      inputs: [..., *spatial, C].
+      window_shape: k per spatial axis.
+      strides: s; no strides means stride 1.
+      padding: as in `conv`; cells outside are zeros.
+      count_include_pad: divide by all cells of the window (as flax does), or only by
+        those inside the inputs; NaN where there are none.
+
+    Returns:
+      [..., *out, C] in the inputs' dtype, float32 for integers. Sums are held in at
+      least float32.
+
+    Raises:
+      ValueError: the window does not fit, or the arguments disagree in rank.
+
+    Reference:
+      LeCun et al., Handwritten digit recognition with a back-propagation network, 1989.
+    """
+    inputs = jnp.asarray(inputs)
+    wide = inputs.astype(accumulator(inputs.dtype))
+    framed = frame(wide, window_shape, strides, padding)
+    sums = fold(jnp.add, framed.padded, framed.window, framed.strides)
+    if count_include_pad or framed.mode != "zeros":
+        means = sums / math.prod(framed.window)
+    else:
+        means = sums / jnp.asarray(_cells_inside(framed), sums.dtype)
+    return framed.restore(means).astype(output_dtype(inputs.dtype))
+
+
+def lp_pool(
+    inputs: ArrayLike,
+    p: float,
+    window_shape: Sequence[int],
+    strides: Strides = None,
+    padding: Padding = "VALID",
+) -> Array:
+    """The p-norm of each window: p = 1 sums |values|, a large p nears their maximum.
+
+        m = max_w |x_w|,   y = m · (Σ_w (|x_w| / m)^p)^(1/p)
+
+    Dividing by m changes no value and keeps the powers within range. The gradient is 0
+    where a window is all zeros, and for a single zero too (p = 1 included): never NaN.
+    Second derivatives at a zero value are exact for p = 2 and p > 2; for p < 2, where
+    they do not exist, they come out as 0.
+
+    Args:
+      inputs: [..., *spatial, C].
+      p: exponent, 1 <= p < ∞; need not be an integer.
+      window_shape: one size per spatial axis.
+      strides: s; no strides means stride 1.
+      padding: as in `conv`; cells outside are zeros.
+
+    Returns:
+      [..., *out, C], at least 0, in the inputs' dtype, float32 for integers.
+
+    Raises:
+      ValueError: p below 1 or infinite, the window does not fit, or the arguments
+        disagree in rank.
+
+    Reference:
+      Sermanet, Chintala and LeCun, Convolutional neural networks applied to house
+      numbers digit classification, 2012.
+    """
+    check_exponent(p)
+    inputs = jnp.asarray(inputs)
+    wide = inputs.astype(accumulator(inputs.dtype))
+    framed = frame(wide, window_shape, strides, padding)
+    largest = fold(jnp.maximum, abs(framed.padded), framed.window, framed.strides)
+    scale = scale_of(largest)
+    steps = zip(framed.window, framed.strides, strict=True)
+    terms = [framed.padded]
+    for axis, (k, s) in enumerate(steps, start=1):
+        terms = [part for term in terms for part in slices(term, axis, k, s)]
+    total = tree(jnp.add, [power(term / scale, p) for term in terms])
+    return framed.restore(root(total, scale, p)).astype(output_dtype(inputs.dtype))
+
+
+def _limit(inputs: Array, which: str) -> float | int:
+    """The value that never wins: the end of the dtype's range."""
+    if jnp.issubdtype(inputs.dtype, jnp.floating):
+        return -math.inf if which == "min" else math.inf
+    return getattr(jnp.iinfo(inputs.dtype), which)
+
+
+def _cells_inside(framed: Frame) -> np.ndarray:
+    """[*out, 1]: how many cells of each window are no padding."""
+    counts = []
+    sizes = framed.padded.shape[1:-1]
+    axes = zip(sizes, framed.window, framed.strides, framed.pairs, strict=True)
+    for n, k, s, (low, high) in axes:
+        starts = np.arange(0, n - k + 1, s) - low
+        ends = np.minimum(starts + k, n - low - high)
+        counts.append(np.maximum(ends - np.maximum(starts, 0), 0))
+    return functools.reduce(np.multiply.outer, counts)[..., None]
