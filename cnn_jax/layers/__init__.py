@@ -1,0 +1,9 @@
+"""flax.linen modules over `cnn_jax.ops`.
+
+Where flax.linen has a layer of the same name, fields, defaults, parameter tree and
+initial draws are its own, so either can take the other's place.
+"""
+
+from cnn_jax.layers.convolution import Conv, ConvLocal, TiledConv
+
+__all__ = ["Conv", "ConvLocal", "TiledConv"]
