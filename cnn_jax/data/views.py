@@ -52,7 +52,7 @@ def _enlarge(images: np.ndarray, axis: int, size: int) -> tuple[np.ndarray, int]
     """
     length, scale = images.shape[axis], 2 * size
     position = (2 * np.arange(size) + 1) * length - size
-    position = np.clip(position, 0, scale * (length - 1)).astype(np.int32)
+    position = np.maximum(position, 0).astype(np.int32)
     low, part = position // scale, position % scale
     part = part.reshape([-1 if a == axis else 1 for a in range(images.ndim)])
     high = np.minimum(low + 1, length - 1)

@@ -90,7 +90,8 @@ def test_a_prepared_directory_is_decoded_once(data_dir, monkeypatch):
 
 def test_a_changed_prepared_directory_is_decoded_again(data_dir):
     data.load("mnist", data_dir=data_dir)
-    next(data_dir.glob("mnist/3.0.1/*train*")).write_bytes(bytes(70_000))
+    path = next(data_dir.glob("mnist/3.0.1/*train*"))
+    path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(data.DataError, match="cannot be read"):
         data.load("mnist", data_dir=data_dir)
 
