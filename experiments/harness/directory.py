@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.harness import strict_json
-from experiments.harness.exits import UNAVAILABLE, UNUSABLE, CommandError
+from experiments.harness.exits import EXHAUSTED, UNAVAILABLE, UNUSABLE, CommandError
 
 LOG = "log.jsonl"
 CONFIG = "config.json"
@@ -38,15 +38,24 @@ _RESULT_FIELDS = {
 
 
 class RunDirectory:
-    """A new directory of one run, in use until it is closed."""
+    """A new directory of one run, in use until it is closed.
+
+    Raises:
+      CommandError: with code 5 if nothing can be written there, 3 if not locked.
+    """
 
     def __init__(self, out: Path, experiment: str) -> None:
         now = datetime.datetime.now(datetime.UTC)
         stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         self.path = out / experiment / stamp
-        self.path.mkdir(parents=True)
         self._start = time.monotonic()
-        self._log = open(self.path / LOG, "a", encoding="utf-8")  # noqa: SIM115
+        try:
+            self.path.mkdir(parents=True)
+            self._log = open(self.path / LOG, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise CommandError(
+                EXHAUSTED, f"cannot write to {out}: {error.strerror}"
+            ) from None
         _lock(self._log.fileno(), fcntl.LOCK_EX, self.path)
 
     def log(self, event: str, **fields: Any) -> None:
@@ -68,8 +77,8 @@ class RunDirectory:
     def discard(self) -> None:
         """Takes back a directory that holds nothing yet."""
         self.close()
-        for file in (self.path / LOG, *self.path.glob(".*")):
-            file.unlink(missing_ok=True)
+        for file in self.path.iterdir():
+            file.unlink()
         with contextlib.suppress(OSError):
             self.path.rmdir()
             self.path.parent.rmdir()
@@ -110,6 +119,9 @@ def _lock(descriptor: int, kind: int, path: Path) -> None:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise CommandError(UNAVAILABLE, f"{path} is in use by a run") from None
+    except OSError as error:
+        message = f"{path} cannot be locked: {error.strerror}"
+        raise CommandError(UNAVAILABLE, message) from None
 
 
 @contextlib.contextmanager

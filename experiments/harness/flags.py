@@ -80,14 +80,14 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
       CommandError: with code 2 and one line, where the words cannot be meant.
     """
     known = modules.names(folder)
-    first, _ = _feed(argv, (), known_only=True)  # finds --exp, which adds flags
+    first, _ = _feed(argv, (), (), known_only=True)  # finds --exp, which adds flags
     name = first["exp"].value
     chosen = _choose(name, known, folder)
     single = chosen[0] if chosen and name != options.ALL else None
     if first["help"].value:
         return Say(usage.describe(single) if single else usage.overview(known))
     fields = tuple(options.of_fields(single)) if single else ()
-    values, stray = _feed(argv, fields, known_only=False)
+    values, stray = _feed(argv, fields, chosen, known_only=False)
     if stray:
         raise CommandError(USAGE, _about_stray(stray[0], known))
     given = {name for name in values if values[name].present} - {"h"}
@@ -114,7 +114,11 @@ def nearest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
 
 
 def _feed(
-    argv: Sequence[str], fields: Sequence[options.Option], *, known_only: bool
+    argv: Sequence[str],
+    fields: Sequence[options.Option],
+    chosen: Sequence[Experiment],
+    *,
+    known_only: bool,
 ) -> tuple[flags.FlagValues, list[str]]:
     """Lets absl parse; returns the flags and what is no flag."""
     values = flags.FlagValues()
@@ -126,8 +130,7 @@ def _feed(
     try:
         rest = values(["launch.py", *argv], known_only=known_only)
     except flags.UnrecognizedFlagError as error:
-        offer = nearest(error.flagname, values, "--") or "; --help lists all flags"
-        raise CommandError(USAGE, f"unknown flag --{error.flagname}{offer}") from None
+        raise CommandError(USAGE, _about_unknown(error, values, chosen)) from None
     except (flags.Error, ValueError) as error:
         raise CommandError(USAGE, str(error)) from None
     return values, rest[1:]
@@ -146,6 +149,19 @@ def _choose(
     return (modules.read(folder, name),)
 
 
+def _about_unknown(
+    error: flags.UnrecognizedFlagError,
+    values: flags.FlagValues,
+    chosen: Sequence[Experiment],
+) -> str:
+    name = error.flagname
+    for experiment in chosen:  # more than one: their fields are no flags
+        if name in {field.name for field in experiment.fields}:
+            return f"--{name} is a flag of {experiment.name} alone: give it with --exp={experiment.name}"
+    offer = nearest(name, values, "--") or "; --help lists all flags"
+    return f"unknown flag --{name}{offer}"
+
+
 def _about_stray(word: str, known: Sequence[str]) -> str:
     names = (*known, options.ALL)
     offer = nearest(word, names, "--exp=") or "; flags are given as --name=value"
@@ -159,7 +175,7 @@ def _refuse_conflicts(given: set[str]) -> None:
         extra = sorted(given - {command} - others)
         if command in given and extra:
             raise CommandError(
-                USAGE, f"--{command} does not go together with --{extra[0]}"
+                USAGE, f"--{command} does not go with --{extra[0]}"
             )
 
 
@@ -183,10 +199,16 @@ def _request(
     }
     data = value("data", experiment.data[0] if experiment.data else None)
     if data is not None and data not in experiment.data:
-        offer = nearest(data, experiment.data) or f": {', '.join(experiment.data)}"
-        raise CommandError(USAGE, f"{experiment.name} has no data set {data!r}{offer}")
+        raise CommandError(USAGE, _about_data(data, experiment))
     try:
         experiment.config(**config)
     except ValueError as error:
         raise CommandError(USAGE, f"{experiment.name}: {error}") from None
     return Request(experiment, config, data=data, **settings)
+
+
+def _about_data(data: str, experiment: Experiment) -> str:
+    if not experiment.data:
+        return f"{experiment.name} takes no data set"
+    offer = nearest(data, experiment.data) or f": {', '.join(experiment.data)}"
+    return f"{experiment.name} has no data set {data!r}{offer}"

@@ -18,7 +18,6 @@ BEGIN, END = "<!-- results -->", "<!-- /results -->"
 FIGURE = "figure.svg"
 
 _ABSOLUTE = re.compile(r"(?<![\w.~/\\-])(?:~?/|[A-Za-z]:\\)[^\s'\",;]*")
-_QUALIFIER = re.compile(r"\s*\([^()]*\)(?=\.?$)")
 
 
 Record = Mapping[str, Any]
@@ -114,7 +113,7 @@ def _section(result: Record) -> str:
 
 
 def _row(row: str, claims: Sequence[Record]) -> str:
-    statements = dict.fromkeys(_QUALIFIER.sub("", each["statement"]) for each in claims)
+    statements = table.statements(claims)
     sources = dict.fromkeys(each["source"] for each in claims)
     cells = {"supported": [], "refuted": [], "neither": []}
     for claim in claims:

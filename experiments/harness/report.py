@@ -6,6 +6,7 @@ and only then how each number was measured, what else was seen, and how to repea
 
 import datetime
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def answer(result: Mapping[str, Any]) -> dict[str, Any]:
 def prose(doc: str) -> list[dict[str, Any]]:
     """The paragraphs of a docstring; indented ones are formulas or code."""
     return [
-        {"text": block.strip("\n"), "is_code": block.startswith("    ")}
+        {"text": textwrap.dedent(block), "is_code": block.startswith("    ")}
         for block in re.split(r"\n\s*\n", doc.strip())
     ]
 
@@ -116,7 +117,10 @@ def _groups(result: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "is_surprise": table.is_surprise(claim),
             }
         )
-    return [{"row": row, "claims": claims} for row, claims in groups.items()]
+    return [
+        {"row": row, "claims": claims, "statements": table.statements(claims)}
+        for row, claims in groups.items()
+    ]
 
 
 def _with_strip(rule: Mapping[str, Any]) -> dict[str, Any]:

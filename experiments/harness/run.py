@@ -97,21 +97,20 @@ def execute(request: Request, words: Sequence[str], began: float) -> None:
     """
     with clear_failures():
         bench = prepare(request, began)
-        print(first_line(bench), flush=True)
-        if request.num_seeds < FEW_SEEDS:
-            print(
-                f"fewer than {FEW_SEEDS} seeds: conditional claims will stay "
-                "inconclusive",
-                flush=True,
-            )
-        with _recorded(bench, words) as run:
-            progress = Progress(sys.stderr)
-            try:
-                outcome = measure(bench, run.log, progress, run.path)
-            finally:
-                progress.close()
-            result = _keep(bench, outcome, run)
-        print(table.render(result, run.path))
+    print(first_line(bench), flush=True)
+    if request.num_seeds < FEW_SEEDS:
+        print(
+            f"fewer than {FEW_SEEDS} seeds: conditional claims will stay inconclusive",
+            flush=True,
+        )
+    with _recorded(bench, words) as run, clear_failures():
+        progress = Progress(sys.stderr)
+        try:
+            outcome = measure(bench, run.log, progress, run.path)
+        finally:
+            progress.close()
+        result = _keep(bench, outcome, run)
+    print(table.render(result, run.path))
 
 
 def prepare(request: Request, began: float) -> Bench:
@@ -171,17 +170,8 @@ def clear_failures() -> Iterator[None]:
 @contextlib.contextmanager
 def _recorded(bench: Bench, words: Sequence[str]) -> Iterator[directory.RunDirectory]:
     """A run directory with config and log; the log ends with how the run ended."""
-    request = bench.request
-    run = directory.RunDirectory(Path(request.out), request.experiment.name)
+    run = _start(bench, words)
     try:
-        try:
-            config = {"experiment": request.experiment.name, **request.record}
-            run.write(directory.CONFIG, strict_json.dumps(config, indent=1))
-            command = shlex.join(["python", "launch.py", *words])
-            run.log("start", command=command, environment=bench.environment, **config)
-        except OSError:
-            run.discard()
-            raise
         yield run
         run.log("end")
     except BaseException as error:
@@ -190,6 +180,21 @@ def _recorded(bench: Bench, words: Sequence[str]) -> Iterator[directory.RunDirec
         raise
     finally:
         run.close()
+
+
+def _start(bench: Bench, words: Sequence[str]) -> directory.RunDirectory:
+    """Writes what is known before the run, or leaves nothing behind."""
+    request = bench.request
+    run = directory.RunDirectory(Path(request.out), request.experiment.name)
+    config = {"experiment": request.experiment.name, **request.record}
+    try:
+        run.write(directory.CONFIG, strict_json.dumps(config, indent=1))
+        command = shlex.join(["python", "launch.py", *words])
+        run.log("start", command=command, environment=bench.environment, **config)
+    except BaseException:
+        run.discard()
+        raise
+    return run
 
 
 def _keep(

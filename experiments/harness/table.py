@@ -1,6 +1,7 @@
 """What a run says at its end: a line per claim, then the counts and where to look."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from experiments.harness import directory
 
 VERDICTS = ("supported", "refuted", "inconclusive", "invalid", "not measured")
 _ALWAYS_COUNTED = 3  # of the verdicts; the others only where there are some
+_QUALIFIER = re.compile(r"\s*\([^()]*\)(?=\.?$)")
 _EXPECTED = {"yes": "supported", "no": "refuted"}
 
 Record = Mapping[str, Any]
@@ -66,6 +68,12 @@ def is_surprise(claim: Record) -> bool:
     expected = _EXPECTED.get(claim["expected"])
     decided = claim["verdict"] in _EXPECTED.values()
     return decided and expected is not None and claim["verdict"] != expected
+
+
+def statements(claims: Sequence[Record]) -> list[str]:
+    """What the claims of a row state, once, without the arms' qualifications."""
+    said = (_QUALIFIER.sub("", claim["statement"]) for claim in claims)
+    return list(dict.fromkeys(said))
 
 
 def count(number: int, noun: str) -> str:

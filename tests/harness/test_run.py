@@ -1,0 +1,318 @@
+"""A run from its first line to its files, and every way it can end."""
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import toys
+from conftest import Launch
+
+from experiments.harness import directory, environment, metrics
+from experiments.harness.exits import CommandError
+
+CLAIM_FIELDS = {
+    "id",
+    "statement",
+    "source",
+    "kind",
+    "expected",
+    "metric",
+    "relation",
+    "threshold",
+    "per_seed",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "verdict",
+}
+
+
+def read(run: Path, name: str) -> dict:
+    return json.loads((run / name).read_text())
+
+
+def log(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def runs(out: Path) -> list[Path]:
+    return sorted(out.glob("*/*"))
+
+
+def test_the_first_line_names_seeds_device_threads_and_versions(
+    launch: Launch, out: Path
+):
+    import jax
+
+    first, *rest = launch("--exp=toy", f"--out={out}").out.splitlines()
+    assert first.startswith("toy: no data set, 5 seeds, cpu, 2 threads, python 3.")
+    assert first.endswith(f"jax {jax.__version__}")
+    assert not any("inconclusive" in line for line in rest[:1])
+
+
+def test_fewer_than_five_seeds_are_announced(launch: Launch, out: Path):
+    said = launch("--exp=toy", "--num_seeds=4", f"--out={out}").out.splitlines()
+    assert "4 seeds" in said[0]
+    assert said[1].endswith("conditional claims will stay inconclusive")
+
+
+def test_a_run_ends_with_table_counts_report_and_replay(launch: Launch, out: Path):
+    *table, empty, summary, report, replay = launch(
+        "--exp=toy", f"--out={out}"
+    ).out.splitlines()[1:]
+    (run,) = runs(out)
+    assert table[0].split() == ["claim", "measured", "rule", "verdict"]
+    assert table[1].endswith("supported (law)")
+    assert "refuted: smallest counterexample" in table[2]
+    assert len(table) == 6
+    assert empty == ""
+    assert summary.startswith(
+        "5 claims: 2 supported, 1 refuted, 1 inconclusive, 1 not measured; "
+        "1 of 1 control holds; "
+    )
+    assert report == f"report  {run}/report.html"
+    assert replay == f"replay  python launch.py --replay={run}"
+
+
+def test_a_run_directory_holds_what_it_takes_to_repeat_it(finished: Path):
+    names = {str(path.relative_to(finished)) for path in finished.rglob("*.*")}
+    assert names == {
+        "config.json",
+        "figures/01-gain.svg",
+        "figures/02-grid.svg",
+        "log.jsonl",
+        "metrics.npz",
+        "report.html",
+        "result.json",
+    }
+
+
+def test_the_result_has_the_fields_that_readers_rely_on(finished: Path):
+    result = read(finished, "result.json")
+    assert list(result) == [
+        "experiment",
+        "config",
+        "environment",
+        "wall_seconds",
+        "metrics_digest",
+        "claims",
+        "controls",
+    ]
+    assert list(result["wall_seconds"]) == ["imports", "compile", "run", "report"]
+    for each in result["claims"] + result["controls"]:
+        assert set(each) >= CLAIM_FIELDS
+    assert [each["id"] for each in result["controls"]] == ["toy-law:still"]
+    both = result["claims"][3]
+    assert both["metric"] is None
+    assert [part["metric"] for part in both["parts"]] == ["gain", "harm"]
+
+
+def test_config_json_repeats_the_config_of_the_result(finished: Path):
+    config = read(finished, "config.json")
+    assert config == {"experiment": "toy", **read(finished, "result.json")["config"]}
+    assert {"shift", "scale", "seed", "num_seeds", "data", "data_dir"} <= set(config)
+    assert {"device", "num_threads"} <= set(config)
+
+
+def test_the_digest_is_that_of_the_saved_metrics(finished: Path):
+    saved = metrics.load(finished / "metrics.npz")
+    assert read(finished, "result.json")["metrics_digest"] == metrics.digest(saved)
+
+
+def test_the_environment_names_versions_threads_and_variables(finished: Path):
+    recorded = read(finished, "result.json")["environment"]
+    for name in ("python", "jax", "jaxlib", "flax", "numpy", "scipy", "optax", "cpu"):
+        assert recorded[name]
+    assert recorded["num_threads"] == 2
+    assert recorded["variables"]["PJRT_NPROC"] == "2"
+
+
+def test_the_log_is_strict_json_from_start_to_end(finished: Path):
+    start, drawn, end = log(finished)
+    assert start["event"] == "start"
+    assert start["command"].startswith("python launch.py --exp=toy --out=")
+    assert drawn == {**drawn, "event": "drawn", "seeds": 5, "loss": None}
+    assert end["event"] == "end"
+
+
+def test_two_runs_of_one_config_are_the_same_but_for_time(launch: Launch, out: Path):
+    assert launch("--exp=toy", f"--out={out}").code == 0
+    assert launch("--exp=toy", f"--out={out}").code == 0
+    first, second = runs(out)
+    digests = {read(run, "result.json")["metrics_digest"] for run in (first, second)}
+    drawings = {
+        hashlib.sha256((run / "figures" / "01-gain.svg").read_bytes()).hexdigest()
+        for run in (first, second)
+    }
+    assert len(digests) == len(drawings) == 1
+
+
+def test_all_goes_on_after_a_failure_and_keeps_its_code(
+    launch: Launch, out: Path, folder: Path
+):
+    broken = toys.SOURCE.replace('fail: str = ""', 'fail: str = "nan"')
+    toys.write(folder, "another", broken)
+    ended = launch("--exp=all", f"--out={out}")
+    assert ended.code == 4
+    assert [run.parent.name for run in runs(out)] == ["another", "toy"]
+    assert (runs(out)[1] / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "words"),
+    [
+        ("nan", 4, "the loss of max, seed 0, is nan at step 3"),
+        ("data", 6, "no such data here"),
+        ("disk", 5, "No space left on device: somewhere"),
+        ("device-memory", 5, "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+        ("memory", 5, "out of memory"),
+        ("term", 143, "terminated"),
+        ("int", 130, "interrupted"),
+    ],
+)
+def test_each_failure_is_one_line_and_its_code(
+    launch: Launch, out: Path, how: str, code: int, words: str
+):
+    ended = launch("--exp=toy", f"--fail={how}", f"--out={out}")
+    assert (ended.code, ended.err) == (code, f"launch.py: {words}\n")
+    (run,) = runs(out)
+    assert {path.name for path in run.iterdir()} == {"config.json", "log.jsonl"}
+    assert log(run)[-1] == {**log(run)[-1], "event": "stopped", "reason": words}
+
+
+def test_a_bug_shows_its_traceback(launch: Launch, out: Path):
+    with pytest.raises(KeyError, match="a bug"):
+        launch("--exp=toy", "--fail=bug", f"--out={out}")
+
+
+def test_bad_data_is_told_before_anything_is_written(
+    launch: Launch, out: Path, folder: Path, tmp_path: Path
+):
+    toys.write(folder, "toy", toys.SOURCE.replace("DATA = ()", 'DATA = ("mnist",)'))
+    ended = launch("--exp=toy", f"--data_dir={tmp_path}", f"--out={out}")
+    assert ended.code == 6
+    assert ended.err.count("\n") == 1
+    assert "mnist" in ended.err
+    assert not out.exists()
+
+
+def test_the_data_is_named_in_the_first_line(launch: Launch, out: Path, folder: Path):
+    toys.write(folder, "toy", toys.SOURCE.replace("DATA = ()", 'DATA = ("digits",)'))
+    said = launch("--exp=toy", f"--out={out}").out
+    assert said.startswith("toy: 1,797 real digits, 5 seeds, ")
+
+
+def test_an_out_that_cannot_be_written_is_one_line(launch: Launch, tmp_path: Path):
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    ended = launch("--exp=toy", f"--out={occupied}")
+    assert ended.code == 5
+    assert ended.err == f"launch.py: cannot write to {occupied}: Not a directory\n"
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    launch: Launch, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(directory, "_sync", full)
+    ended = launch("--exp=toy", f"--out={out}")
+    assert ended.code == 5
+    assert ended.err.startswith("launch.py: No space left on device: ")
+    assert not list(out.rglob("*"))
+
+
+def test_a_file_that_cannot_be_finished_keeps_its_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    directory.write_whole(tmp_path / "file", "old")
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(directory, "_sync", full)
+    with pytest.raises(OSError, match="No space"):
+        directory.write_whole(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_in_use_is_refused(launch: Launch, finished: Path):
+    with open(finished / "log.jsonl") as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        ended = launch(f"--replay={finished}")
+    assert ended.code == 3
+    assert ended.err == f"launch.py: {finished} is in use by a run\n"
+
+
+def test_a_run_holds_its_directory_until_it_is_closed(tmp_path: Path):
+    run = directory.RunDirectory(tmp_path, "toy")
+    run.write("result.json", "{}")
+    with pytest.raises(CommandError, match="in use"), directory.finished(run.path):
+        pass
+    run.close()
+    with pytest.raises(CommandError, match="damaged"), directory.finished(run.path):
+        pass
+
+
+def test_a_kill_frees_the_directory(folder: Path, out: Path, launch: Launch):
+    process = subprocess.Popen(
+        toys.command(folder, "--exp=toy", "--fail=sleep", f"--out={out}"),
+        cwd=toys.ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(lambda: [r for r in runs(out) if "sleeping" in _text(r)])
+        (run,) = runs(out)
+        assert launch(f"--replay={run}").code == 3
+    finally:
+        process.kill()
+        process.wait()
+    assert launch(f"--replay={run}").code == 6
+
+
+def test_an_absent_gpu_is_one_line(folder: Path, out: Path):
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has a GPU")
+    ended = toys.launch(folder, "--exp=toy", "--device=gpu", f"--out={out}")
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("launch.py: no GPU that jax can use")
+    assert ended.stderr.count("\n") == 1
+    assert not out.exists()
+
+
+def test_threads_and_precision_are_pinned_before_jax_starts(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    environment.prepare("gpu", 3)
+    assert os.environ["PJRT_NPROC"] == "3"
+    assert os.environ["JAX_DEFAULT_MATMUL_PRECISION"] == "highest"
+    assert os.environ["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
+    environment.prepare("cpu", 1)
+    assert os.environ["JAX_PLATFORMS"] == "cpu"
+
+
+def test_compiled_programs_are_kept_in_the_cache_directory():
+    environment.prepare("cpu", 2)
+    kept = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    assert kept.is_relative_to(os.environ["CNN_JAX_CACHE"])
+    assert kept.is_dir()
+
+
+def _text(run: Path) -> str:
+    path = run / "log.jsonl"
+    return path.read_text() if path.exists() else ""
+
+
+def _wait_for(seen) -> None:
+    deadline = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
