@@ -20,6 +20,14 @@ from cnn_jax.data.errors import DataError, first_line
 from cnn_jax.data.sources import SOURCES, Source
 
 
+class _Info(tfds.core.DatasetInfo):
+    """What is known of a data set comes from here, not from tfds's storage."""
+
+    def initialize_from_bucket(self) -> None:
+        # tfds would leave an empty directory behind for each builder it makes.
+        pass
+
+
 class _Images(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Images and labels in the order of their source."""
 
@@ -32,7 +40,7 @@ class _Images(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 "label": tfds.features.ClassLabel(num_classes=source.num_classes),
             }
         )
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description=source.description,
             features=features,

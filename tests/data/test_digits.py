@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import tempfile
 import time
 from typing import Any
 
@@ -111,6 +112,14 @@ def test_the_first_load_needs_no_tensorflow(run_child, tmp_path):
     (broken / "__init__.py").write_text("raise RuntimeError('tensorflow was imported')")
     code = "from cnn_jax import data; print(len(data.load('digits').train.labels))"
     assert run_child(code, PYTHONPATH=str(broken.parent)).strip() == "1437"
+
+
+def test_preparing_leaves_nothing_in_the_temporary_directory(monkeypatch, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    data.load("digits")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_later_load_imports_nothing_heavy(run_child, warm_dir):
