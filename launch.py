@@ -2,7 +2,7 @@
 
 import sys
 
-SETUP = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt"
+SETUP = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt"
 
 if __name__ == "__main__":
     try:

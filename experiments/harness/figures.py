@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colors: told apart by every kind of color vision, and in print.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
 STYLE: dict[str, Any] = {
-    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+    "axes.prop_cycle": cycler(color=COLORS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#5b6670",
@@ -57,7 +58,9 @@ def draw(
 def _drawing(name: str, figure: Figure) -> Drawing:
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(
+            text, metadata={"Date": None, "Creator": None}
+        )
     return Drawing(str(figure.get_label() or name), text.getvalue())
 
 

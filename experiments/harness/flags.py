@@ -157,7 +157,8 @@ def _about_unknown(
     name = error.flagname
     for experiment in chosen:  # more than one: their fields are no flags
         if name in {field.name for field in experiment.fields}:
-            return f"--{name} is a flag of {experiment.name} alone: give it with --exp={experiment.name}"
+            own = experiment.name
+            return f"--{name} is a flag of {own} alone: give it with --exp={own}"
     offer = nearest(name, values, "--") or "; --help lists all flags"
     return f"unknown flag --{name}{offer}"
 
@@ -174,9 +175,7 @@ def _refuse_conflicts(given: set[str]) -> None:
     for command, others in takes.items():
         extra = sorted(given - {command} - others)
         if command in given and extra:
-            raise CommandError(
-                USAGE, f"--{command} does not go with --{extra[0]}"
-            )
+            raise CommandError(USAGE, f"--{command} does not go with --{extra[0]}")
 
 
 def _request(

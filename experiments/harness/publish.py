@@ -15,7 +15,6 @@ from experiments.harness.environment import REPOSITORY
 from experiments.harness.exits import UNUSABLE, CommandError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-FIGURE = "figure.svg"
 
 _ABSOLUTE = re.compile(r"(?<![\w.~/\\-])(?:~?/|[A-Za-z]:\\)[^\s'\",;]*")
 
@@ -36,14 +35,14 @@ def publish(run: Path, root: Path = REPOSITORY) -> int:
     """
     with directory.finished(run) as result:
         figures = sorted((run / directory.FIGURES).glob("*.svg"))
-        drawing = figures[0].read_text(encoding="utf-8") if figures else None
+        headline = [(each.name, each.read_bytes()) for each in figures[:1]]
     readme = root / "README.md"
     before, after = _around(readme)
     target = root / "results" / result["experiment"]
     content = strict_json.dumps(portable(result), indent=1) + "\n"
     directory.write_whole(target / directory.RESULT, content)
-    if drawing is not None:
-        directory.write_whole(target / FIGURE, drawing)
+    for name, drawing in headline:
+        directory.write_whole(target / name.partition("-")[2], drawing)
     tables = render_results(root / "results")
     directory.write_whole(readme, f"{before}{BEGIN}\n{tables}{END}{after}")
     print(f"{target / directory.RESULT}\n{readme}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import directory, environment, exits, flags
+from experiments.harness import directory, environment, exits, flags, options
 from experiments.harness.exits import UNUSABLE, CommandError
 
 # A claim's words and its place among the run's claims may change; its numbers may not.
@@ -65,17 +65,18 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
 
 def _request(run: Path, config: Record, folder: Path) -> flags.Request:
     """The request that config.json stands for, checked like a command line."""
-    words = [f"--exp={config.get('experiment')}"]
-    for name, value in config.items():
-        if name != "experiment" and value is not None:
+    name = config.get("experiment")
+    words = [f"--exp={name}"]
+    for field, value in config.items():
+        if field != "experiment" and value is not None:
             word = str(value).lower() if isinstance(value, bool) else value
-            words.append(f"--{name}={word}")
+            words.append(f"--{field}={word}")
     try:
         command = flags.parse(words, folder)
     except CommandError as error:
         path = run / directory.CONFIG
         raise CommandError(UNUSABLE, f"{path} is damaged: {error}") from None
-    if not isinstance(command, flags.Run) or len(command.requests) != 1:
+    if not isinstance(command, flags.Run) or name == options.ALL:
         raise CommandError(UNUSABLE, f"{run / directory.CONFIG} is damaged")
     return command.requests[0]
 

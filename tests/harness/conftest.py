@@ -1,22 +1,15 @@
 """A toy experiment and a command line that runs in this process."""
 
 import os
+import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import toys
 
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Launch = Callable[..., Ended]
+from tests.harness import toys
+from tests.harness.toys import Ended, Launch
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +47,18 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-@pytest.fixture
-def finished(launch: Launch, out: Path) -> Path:
-    """The directory of a finished run of the toy."""
-    assert launch("--exp=toy", f"--out={out}").code == 0
-    (run,) = (out / "toy").iterdir()
+@pytest.fixture(scope="session")
+def _recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from experiments.harness.command import main
+
+    path = tmp_path_factory.mktemp("recorded")
+    folder = toys.write(path / "experiments")
+    assert main(["--exp=toy", f"--out={path / 'runs'}"], folder) == 0
+    (run,) = (path / "runs" / "toy").iterdir()
     return run
+
+
+@pytest.fixture
+def finished(_recorded: Path, out: Path) -> Path:
+    """The directory of a finished run of the toy."""
+    return shutil.copytree(_recorded, out / "toy" / _recorded.name)

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import toys
 
 from experiments.harness import flags, modules
 from experiments.harness.exits import USAGE, CommandError
+from tests.harness import toys
 
 
 def request(folder: Path, *words: str) -> flags.Request:
@@ -129,7 +129,10 @@ def test_the_data_is_the_first_that_the_experiment_names(folder: Path):
         (["--exp=toy", "--shfit=1"], "unknown flag --shfit; did you mean --shift?"),
         (["--exp=toy", "--sed=1"], "unknown flag --sed; did you mean --seed?"),
         (["--exp=toy", "--zzzzz"], "unknown flag --zzzzz; --help lists all flags"),
-        (["--exp=all", "--shift=1"], "--shift is a flag of toy alone: give it with --exp=toy"),
+        (
+            ["--exp=all", "--shift=1"],
+            "--shift is a flag of toy alone: give it with --exp=toy",
+        ),
         (["--exp=toy", "--shift=x"], "flag --shift=x: expected a finite number"),
         (["--exp=toy", "--shift=nan"], "flag --shift=nan: expected a finite number"),
         (["--exp=toy", "--extra=2"], "flag --extra=2: expected true or false"),
@@ -169,7 +172,10 @@ def test_the_data_is_the_first_that_the_experiment_names(folder: Path):
             "stray argument 'more'; flags are given as --name=value",
         ),
         (["toy"], "stray argument 'toy'; did you mean --exp=toy?"),
-        (["--exp=toy", "--", "x"], "stray argument 'x'; flags are given as --name=value"),
+        (
+            ["--exp=toy", "--", "x"],
+            "stray argument 'x'; flags are given as --name=value",
+        ),
         (["--seed=1"], "which experiment? --exp=toy|all"),
         (["--exp=toy", "--data=x"], "toy takes no data set"),
         (["--exp=toy", "--flagfile=x"], "unknown flag --flagfile=x"),
@@ -180,9 +186,7 @@ def test_the_data_is_the_first_that_the_experiment_names(folder: Path):
         (["--list", "--quick"], "--list does not go with --quick"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(
-    folder: Path, words: list[str], message: str
-):
+def test_what_cannot_be_meant_is_one_line(folder: Path, words: list[str], message: str):
     assert complaint(folder, *words) == message
 
 
@@ -205,7 +209,7 @@ def test_alone_it_says_what_it_can_do(folder: Path):
 def test_the_list_has_a_line_for_each_experiment(folder: Path):
     toys.write(folder, "second")
     first, second = text(folder, "--list").splitlines()
-    assert first.split() == ["second", *"Does a toy do what toys do?".split()]
+    assert first.split() == ["second", "Does", "a", "toy", "do", "what", "toys", "do?"]
     assert second.split()[0] == "toy"
 
 
@@ -225,7 +229,7 @@ def test_help_wins_over_other_words_but_not_over_a_wrong_name(folder: Path):
 def test_a_field_may_not_take_a_name_of_the_harness(folder: Path):
     source = toys.SOURCE.replace("extra: bool", "seed: bool")
     toys.write(folder, "toy", source)
-    with pytest.raises(ValueError, match="Config.seed has a name of the harness"):
+    with pytest.raises(ValueError, match=r"Config\.seed has a name of the harness"):
         flags.parse(["--exp=toy"], folder)
 
 
@@ -238,7 +242,7 @@ def test_quick_may_hold_flags_only(folder: Path):
 def test_a_field_has_a_type_that_a_flag_can_have(folder: Path):
     source = toys.SOURCE.replace('fail: str = ""', "fail: tuple = ()")
     toys.write(folder, "toy", source)
-    with pytest.raises(ValueError, match="Config.fail to be one of int, float, str"):
+    with pytest.raises(ValueError, match=r"Config\.fail to be one of int, float, str"):
         flags.parse(["--exp=toy"], folder)
 
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-import toys
-from conftest import Launch
 
 from experiments.harness import directory, environment, metrics
 from experiments.harness.exits import CommandError
+from tests.harness import toys
+from tests.harness.toys import Launch
 
 CLAIM_FIELDS = {
     "id",

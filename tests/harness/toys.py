@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -168,6 +170,17 @@ def plot(metrics):
     second.subplots().imshow(metrics["grid"].values[0])
     return {"gain": first, "grid": second}
 '''
+
+
+class Ended(NamedTuple):
+    """How a command line ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Launch = Callable[..., Ended]
 
 
 def write(folder: Path, name: str = "toy", source: str = SOURCE) -> Path:

@@ -1,0 +1,117 @@
+"""Published results: complete, of no particular machine, and what README says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.harness import publish
+from experiments.harness.environment import REPOSITORY
+from experiments.harness.exits import CommandError
+from tests.harness.toys import Launch
+
+README = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\n\nMore.\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "repository"
+    path.mkdir()
+    (path / "README.md").write_text(README)
+    return path
+
+
+def test_a_published_run_lies_in_results_with_its_figure(finished: Path, root: Path):
+    assert publish.publish(finished, root) == 0
+    published = root / "results" / "toy"
+    assert {path.name for path in published.iterdir()} == {"result.json", "gain.svg"}
+    original = (finished / "figures" / "01-gain.svg").read_text()
+    assert (published / "gain.svg").read_text() == original
+    result = json.loads((finished / "result.json").read_text())
+    assert json.loads((published / "result.json").read_text()) == result
+
+
+def test_readme_gets_the_tables_between_its_marks(finished: Path, root: Path):
+    publish.publish(finished, root)
+    text = (root / "README.md").read_text()
+    assert text.startswith("# Title\n\n<!-- results -->\n### toy\n")
+    assert text.endswith("<!-- /results -->\n\nMore.\n")
+    assert "\nold\n" not in text
+    between = text.partition(publish.BEGIN)[2].partition(publish.END)[0]
+    assert between == "\n" + publish.render_results(root / "results")
+
+
+def test_publishing_again_changes_nothing(finished: Path, root: Path):
+    publish.publish(finished, root)
+    before = (root / "README.md").read_text()
+    publish.publish(finished, root)
+    assert (root / "README.md").read_text() == before
+
+
+def test_the_table_has_a_row_per_statement_and_a_column_per_verdict(
+    finished: Path, root: Path
+):
+    publish.publish(finished, root)
+    lines = publish.render_results(root / "results").splitlines()
+    rows = [line for line in lines if line.startswith("| **")]
+    assert len(rows) == 4
+    name, supported, refuted, neither = rows[0][2:-2].split(" | ")
+    assert name.startswith("**toy-law**: A toy &lt;obeys> &amp; plays. A toy never")
+    assert supported == "holds: 1e-07"
+    assert refuted.startswith("breaks: ")
+    assert not neither.strip()
+    assert "(not measured)" in rows[3]
+    assert any("5 claims: 2 supported, 1 refuted" in line for line in lines)
+    assert {line.count(" |") for line in rows} == {4}
+
+
+def test_a_published_result_names_no_place_of_the_machine():
+    result = {
+        "config": {"data_dir": "/home/me/data/tfds", "arms": "max/2"},
+        "environment": {
+            "device": "cpu",
+            "variables": {"XLA_FLAGS": "--xla_dump_to=/home/me/dump --other=~/x/y"},
+        },
+        "claims": [{"id": "a/b", "statement": "a / b"}],
+    }
+    published = publish.portable(result)
+    assert published["config"] == {"data_dir": "tfds", "arms": "max/2"}
+    variables = published["environment"]["variables"]
+    assert variables == {"XLA_FLAGS": "--xla_dump_to=dump --other=y"}
+    assert published["claims"] == result["claims"]
+
+
+def test_a_relative_data_dir_is_shortened_too():
+    result = {"config": {"data_dir": "../elsewhere/tfds/"}, "environment": {}}
+    assert publish.portable(result)["config"]["data_dir"] == "tfds"
+
+
+def test_a_readme_without_marks_is_refused_before_anything_is_written(
+    finished: Path, root: Path
+):
+    (root / "README.md").write_text("# Title\n")
+    with pytest.raises(CommandError, match="has no <!-- results -->") as caught:
+        publish.publish(finished, root)
+    assert caught.value.code == 6
+    assert not (root / "results").exists()
+
+
+def test_an_unfinished_run_is_refused(launch: Launch, finished: Path):
+    (finished / "result.json").unlink()
+    ended = launch(f"--publish={finished}")
+    assert ended.code == 6
+    assert ended.err.endswith("result.json is absent\n")
+
+
+def test_readme_says_what_the_published_results_say():
+    readme, results = REPOSITORY / "README.md", REPOSITORY / "results"
+    if not results.is_dir():
+        pytest.skip("nothing is published yet")
+    between = readme.read_text().partition(publish.BEGIN)[2].partition(publish.END)[0]
+    assert between == "\n" + publish.render_results(results)
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("results/*/result.json")))
+def test_no_published_result_names_a_place_of_a_machine(path: Path):
+    result = json.loads(path.read_text())
+    assert publish.portable(result) == result
