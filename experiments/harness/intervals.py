@@ -26,6 +26,7 @@ images; repeated by `python -m tests.harness.error_rates`.
 | accuracy, one arm hard 2 %, other random 2 % | 1.3 / 0.1 | 1.0 / 0.1 |
 | accuracy, one arm hard 2 %, other constant | 0.6 / 0.1 | 0.5 / 0.1 |
 | accuracy, each arm hard 2 %, other images | 1.1 / 1.2 | 1.2 / 1.3 |
+| accuracy, the same and seeds differ (sd 1.2 points) | 1.1 / 1.1 | 1.2 / 1.2 |
 | accuracy, graded difficulty | 0.8 / 0.7 | 1.2 / 1.1 |
 | accuracy, no persistent difficulty | 0.3 / 0.2 | 0.3 / 0.2 |
 | accuracy, one arm hard 0.5 %, other random | 2.6 / 0.0 | 14.6 / 0.0 |

@@ -75,6 +75,19 @@ def both_arms_hard(generator: np.random.Generator, runs: int, seeds: int) -> Arr
     return _points(*wrong)
 
 
+def uneven_seeds(generator: np.random.Generator, runs: int, seeds: int) -> Array:
+    """The same where a seed's random errors are a draw from 0 to 4 %, sd 1.2 points."""
+    wrong = [
+        _hard(generator, runs, 0.02)
+        | (
+            generator.random((runs, seeds, IMAGES))
+            < generator.uniform(0, 0.04, size=(runs, seeds, 1))
+        )
+        for _ in range(2)
+    ]
+    return _points(*wrong)
+
+
 def graded(generator: np.random.Generator, runs: int, seeds: int) -> Array:
     """Every image as hard for an arm as a draw from Beta(0.05, 1.5), 3 % on average."""
     wrong = [
@@ -123,6 +136,7 @@ ACCURACIES: dict[str, tuple[Part, Draw]] = {
     "accuracy, one arm hard 2 %, other random 2 %": (ACCURACY, one_arm_hard),
     "accuracy, one arm hard 2 %, other constant": (ACCURACY, one_arm_hard_only),
     "accuracy, each arm hard 2 %, other images": (ACCURACY, both_arms_hard),
+    "accuracy, the same and seeds differ (sd 1.2 points)": (ACCURACY, uneven_seeds),
     "accuracy, graded difficulty": (ACCURACY, graded),
     "accuracy, no persistent difficulty": (ACCURACY, no_hard_images),
 }

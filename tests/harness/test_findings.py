@@ -258,9 +258,9 @@ def test_too_few_seeds_come_before_what_is_not_finite():
 
 
 def test_a_row_may_count_what_is_not_finite():
-    losses = np.array([[math.nan, 1.0], [math.inf, 2.0]] * 10)
-    share = conditional("<", 0.9, estimate="share", counts_nonfinite=True)
-    assert judged(share, losses).measured.startswith("0.5 [")
+    losses = np.array([[math.nan, 1.0, 2.0, 3.0], [math.inf, 2.0, 3.0, 4.0]] * 10)
+    share = conditional("<", 0.5, estimate="share", counts_nonfinite=True)
+    assert judged(share, losses).measured.startswith("0.25 [")
     assert verdict(share, losses) == "supported"
     assert verdict(conditional(">", 0.5, counts_nonfinite=True), losses) == "supported"
     assert verdict(law("=", 1, counts_nonfinite=True), losses) == "supported"

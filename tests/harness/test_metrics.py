@@ -53,6 +53,16 @@ def test_the_digest_ignores_the_order_of_the_names():
     assert digest(dict(reversed(metrics().items()))) == digest(metrics())
 
 
+def test_the_digest_knows_names_and_dtypes():
+    digests = {
+        digest({"m": np.zeros(2)}),
+        digest({"n": np.zeros(2)}),
+        digest({"m": np.zeros(2, np.int64)}),
+        digest({"m": np.zeros((2, 1))}),
+    }
+    assert len(digests) == 4
+
+
 def test_measured_times_are_no_part_of_digest_and_differences():
     changed = metrics() | {
         "seconds": Timings(np.full((30, 2), 2.0)),

@@ -104,6 +104,12 @@ def test_a_control_may_have_a_kind_of_its_own():
     assert (control.id, control.kind, control.source) == ("row:guard", "law", "S0")
 
 
+def test_a_conditional_control_needs_five_seeds_as_well():
+    for few in (SURE[:4], np.array([1.0, math.nan])):
+        (control,) = judge_controls((guarded("conditional"),), {"g": few})
+        assert control.verdict == "inconclusive"
+
+
 def test_a_shared_control_is_judged_once():
     claim = guarded("law")
     twin = Claim(**law(">", 0.5).__dict__ | {"id": "row/b", "controls": claim.controls})
@@ -142,6 +148,16 @@ def test_holm_compares_each_p_value_with_its_own_share_of_the_level():
     assert [each.survives_holm for each in found] == [True, False, None]
     alone = judge(claims[:2], metrics)
     assert [each.survives_holm for each in alone] == [True, True]
+
+
+def test_holm_stops_at_the_first_p_value_that_is_too_large():
+    # All three lie between 5 %/3 and 5 %: the last one alone would pass at 5 %.
+    likely = np.array([0.0, 0.9, 0.5, 1.3, 1.2])
+    metrics = dict.fromkeys(("first", "second", "third"), likely)
+    claims = tuple(conditional(">", 0, id=name, metric=name) for name in metrics)
+    found = judge(claims, metrics)
+    assert {each.verdict for each in found} == {"supported"}
+    assert [each.survives_holm for each in found] == [False] * 3
 
 
 def test_laws_and_controls_take_no_part_in_holms_correction():
