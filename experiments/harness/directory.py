@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Generator[Path]:
     """Yields a path to write to, which becomes `path` when all is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -125,7 +125,7 @@ def _lock(descriptor: int, kind: int, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def finished(path: Path) -> Iterator[dict[str, Any]]:
+def finished(path: Path) -> Generator[dict[str, Any]]:
     """Holds a finished run for reading; yields what its result.json holds.
 
     Raises:

@@ -27,7 +27,7 @@ _MARKS = {
     "invalid": "!",
     "not measured": "-",
 }
-_MOST_CELLS = 400
+_MOST_CELLS, _MOST_COLUMNS = 100, 16
 
 
 def render(
@@ -88,7 +88,7 @@ def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         "claims": table.count(len(claims), "claim"),
         "counts": [(verdict, number) for verdict, number in found if number],
         "controls": table.controls_hold(result["controls"]),
-        "failed": [c["id"] for c in result["controls"] if c["verdict"] != "supported"],
+        "failed": [c for c in result["controls"] if c["verdict"] != "supported"],
         "surprises": [claim for claim in claims if table.is_surprise(claim)],
     }
 
@@ -160,12 +160,13 @@ def _commands(
 
 
 def _shown(name: str, each: Shown) -> dict[str, Any]:
-    """A number, a row or a table; of what is larger only the range."""
+    """A number, a row or a table of all leading axes; of larger arrays the range."""
     values = np.asarray(each.values)
     rows: Sequence[Sequence[Any]] = []
     text = ""
-    if values.ndim <= 2 and 0 < values.size <= _MOST_CELLS:
-        rows = np.atleast_2d(values).tolist()
+    columns = values.shape[-1] if values.ndim else 1
+    if 0 < values.size <= _MOST_CELLS and columns <= _MOST_COLUMNS:
+        rows = values.reshape(-1, columns).tolist()
     elif values.size and np.issubdtype(values.dtype, np.number):
         shape = " × ".join(map(str, values.shape))
         low, high = table.short(float(values.min())), table.short(float(values.max()))

@@ -8,7 +8,7 @@ import dataclasses
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -157,7 +157,7 @@ def first_line(bench: Bench) -> str:
 
 
 @contextlib.contextmanager
-def clear_failures() -> Iterator[None]:
+def clear_failures() -> Generator[None]:
     """Turns the failures that an experiment announces into exit codes."""
     try:
         yield
@@ -168,7 +168,7 @@ def clear_failures() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _recorded(bench: Bench, words: Sequence[str]) -> Iterator[directory.RunDirectory]:
+def _recorded(bench: Bench, words: Sequence[str]) -> Generator[directory.RunDirectory]:
     """A run directory with config and log; the log ends with how the run ended."""
     run = _start(bench, words)
     try:

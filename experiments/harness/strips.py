@@ -6,7 +6,7 @@ from typing import Any
 
 import markupsafe
 
-_WIDTH, _HEIGHT, _EDGE = 320, 46, 10
+_WIDTH, _HEIGHT, _EDGE, _LABEL = 320, 46, 10, 60
 _LEAST_DECADES = 2.0  # of values that a linear axis would press together
 
 
@@ -32,7 +32,7 @@ def draw(rule: Mapping[str, Any]) -> markupsafe.Markup | None:
         parts.append(f'<path class="interval" d="M{low:.1f} 27H{high:.1f}"/>')
         parts += [_line("interval", mean, 22, 32)]
     parts += [f'<circle cx="{place(value):.1f}" cy="15" r="3.2"/>' for value in seeds]
-    parts += [_label(place(bound), bound) for bound in bounds]
+    parts += _labels(place, bounds)
     label = f"{len(seeds)} values against {rule['rule']}"
     return markupsafe.Markup(
         f'<svg class="strip" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
@@ -88,6 +88,16 @@ def _line(kind: str, x: float, top: int, bottom: int) -> str:
     return f'<path class="{kind}" d="M{x:.1f} {top}V{bottom}"/>'
 
 
-def _label(x: float, value: float) -> str:
-    anchor = "start" if x < 60 else "end" if x > _WIDTH - 60 else "middle"
-    return f'<text x="{x:.1f}" y="44" text-anchor="{anchor}">{value:.4g}</text>'
+def _labels(place: _Axis, bounds: list[float]) -> list[str]:
+    """The bounds in figures; one label for two that would lie over each other."""
+    places = [place(bound) for bound in bounds]
+    if max(places) - min(places) < _LABEL:
+        bounds = list(dict.fromkeys(bounds))
+        words = " to ".join(f"{bound:.4g}" for bound in bounds)
+        return [_label(sum(places) / len(places), words)]
+    return [_label(x, f"{bound:.4g}") for x, bound in zip(places, bounds, strict=True)]
+
+
+def _label(x: float, words: str) -> str:
+    anchor = "start" if x < _LABEL else "end" if x > _WIDTH - _LABEL else "middle"
+    return f'<text x="{x:.1f}" y="44" text-anchor="{anchor}">{words}</text>'

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.harness import directory
 
 VERDICTS = ("supported", "refuted", "inconclusive", "invalid", "not measured")
+_LARGE = 10_000
 _ALWAYS_COUNTED = 3  # of the verdicts; the others only where there are some
 _QUALIFIER = re.compile(r"\s*\([^()]*\)(?=\.?$)")
 _EXPECTED = {"yes": "supported", "no": "refuted"}
@@ -81,11 +82,13 @@ def count(number: int, noun: str) -> str:
 
 
 def short(value: float | None) -> str:
-    """A number in at most four digits; a dash where there is none."""
+    """A number in four digits, a large one to the unit; a dash where there is none."""
     if value is None:
         return "-"
-    if isinstance(value, float) and not math.isfinite(value):
+    if not math.isfinite(value):
         return str(value)
+    if isinstance(value, int) or abs(value) >= _LARGE:
+        return f"{value:,.0f}"
     return f"{value:.4g}"
 
 
