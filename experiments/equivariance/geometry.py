@@ -1,0 +1,275 @@
+"""The translations and paddings under which a convolution is asked to commute.
+
+A `Geometry` is one reading of "f(g(x)) = g(f(x))": what g does to the image, how the
+layers pad, whether they have biases and activations, and how the two sides are laid
+over each other. `sides` returns both sides after every layer, for the tests as for
+the experiment.
+
+Layout: images [N, H, W, C]; a layer is (kernel, bias).
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.instruments import (
+    band_limit,
+    fourier_shift,
+    realigned_sides,
+    relative_error,
+    roll,
+    shift_grid,
+    slide,
+)
+from cnn_jax.ops import conv, locally_connected
+
+Layer = tuple[jax.Array, jax.Array]
+
+SIZE = 36  # divisible by 2, 3 and 4; 15 valid 3x3 layers leave 6 pixels
+DEPTH = 15
+CONTENT = 12  # of the images with an empty margin
+WIDTH = 4  # channels of the random stacks
+WIDEST = 16  # channels of the widest layer of all nets
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """One reading of "a convolution commutes with translations".
+
+    padding: of every layer; strides: of the first layers, 1 for all others;
+    translate: of the image; bias, activation: of every layer;
+    images: "frame" fills the frame, "margin" stands on zeros, "band" has no Nyquist
+    frequency; align: how Tf(x) is made: "translate" by shift / stride, "overlap" the
+    same, compared where it does not leave the map, "best" the best of all rolls.
+    """
+
+    padding: str = "CIRCULAR"
+    strides: tuple[tuple[int, ...], ...] = ((1,),)
+    translate: Callable[[jax.Array, jax.Array], jax.Array] = roll
+    bias: bool = True
+    activation: bool = True
+    images: Literal["frame", "margin", "band"] = "frame"
+    align: Literal["translate", "overlap", "best"] = "translate"
+    shifts: Literal["all", "aligned", "odd", "half"] = "all"
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The depths that are compared: fewer where every depth has its own size."""
+        if self.padding in ("VALID", "FULL"):
+            return (1, 2, 4, 8, DEPTH)
+        return tuple(range(1, DEPTH + 1))
+
+    def grid(self, max_shift: int) -> np.ndarray:
+        """[K, 2] shifts without 0, in pixels ("aligned": in strides)."""
+        if self.shifts == "half":
+            return np.asarray([(0.0, 0.5), (0.5, 0.0), (0.5, 0.5)], np.float32)
+        grid = shift_grid(1 if self.shifts == "aligned" else max_shift)[1:]
+        if self.shifts == "odd":
+            grid = grid[np.any(grid % 2 == 1, axis=1)]
+        return grid
+
+
+GEOMETRIES = {
+    "circular": Geometry(),
+    "stride-aligned": Geometry(strides=((2,), (3,), (2, 2)), shifts="aligned"),
+    "stride-2-odd": Geometry(strides=((2,),), shifts="odd", align="best"),
+    "zero-roll": Geometry(padding="SAME"),
+    "zero-fill-margin": Geometry(
+        padding="SAME", translate=slide, bias=False, images="margin"
+    ),
+    "zero-fill-bias": Geometry(padding="SAME", translate=slide, images="margin"),
+    "reflect": Geometry(padding="REFLECT"),
+    "valid": Geometry(padding="VALID", translate=slide, align="overlap"),
+    "full": Geometry(padding="FULL", translate=slide, bias=False, images="margin"),
+    "half-pixel-linear": Geometry(
+        translate=fourier_shift, activation=False, images="band", shifts="half"
+    ),
+    "half-pixel-relu": Geometry(translate=fourier_shift, images="band", shifts="half"),
+}
+
+
+def labels(shifts: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """Shifts as the labels of an axis."""
+    return tuple(tuple(shift.tolist()) for shift in shifts)
+
+
+def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
+    """Standard normal arrays of these shapes from one draw: one compilation."""
+    sizes = [math.prod(shape) for shape in shapes]
+    flat = jax.random.normal(key, (sum(sizes),))
+    pieces = jnp.split(flat, np.cumsum(sizes)[:-1])
+    return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
+
+def random_stack(key: jax.Array, depth: int = DEPTH) -> list[Layer]:
+    """He-normal 3x3 kernels and normal biases: a net that keeps its scale."""
+    channels = (1, *(WIDTH,) * (depth - 1))
+    kernels = normals(
+        key, *((3, 3, features, WIDTH) for features in channels), (depth, WIDTH)
+    )
+    biases = 0.2 * kernels.pop()
+    return [
+        ((2 / (9 * features)) ** 0.5 * kernel, bias)
+        for features, kernel, bias in zip(channels, kernels, biases, strict=True)
+    ]
+
+
+@partial(jax.jit, static_argnames=("geometry", "stride"))
+def advance(
+    images: jax.Array, layer: Layer, *, geometry: Geometry, stride: int = 1
+) -> jax.Array:
+    """One convolution of the stack: [B, H, W, C] -> [B, H', W', C']."""
+    kernel, bias = layer
+    outputs = conv(
+        images,
+        kernel,
+        bias if geometry.bias else None,
+        strides=stride,
+        padding=geometry.padding,
+        algorithm="direct",
+    )
+    return jax.nn.relu(outputs) if geometry.activation else outputs
+
+
+@partial(jax.jit, static_argnames=("geometry", "stride"))
+def advance_unshared(
+    images: jax.Array, kernels: jax.Array, *, geometry: Geometry, stride: int = 1
+) -> jax.Array:
+    """A locally connected layer with independent kernels: it must not commute.
+
+    Args:
+        images: [B, H, W, 1].
+        kernels: [rows, columns, 9, WIDTH], for at least as many positions as the
+            output has; the first ones are used.
+    """
+    window = jnp.zeros((3, 3, 1, WIDTH)), jnp.zeros(WIDTH)
+    step = partial(advance, geometry=geometry, stride=stride)
+    _, height, width, _ = jax.eval_shape(step, images, window).shape
+    outputs = locally_connected(
+        images,
+        kernels[:height, :width],
+        window_shape=(3, 3),
+        strides=stride,
+        padding=geometry.padding,
+    )
+    return jax.nn.relu(outputs) if geometry.activation else outputs
+
+
+def sides(
+    moved: jax.Array, still: jax.Array, shift: jax.Array, geometry: Geometry
+) -> tuple[jax.Array, jax.Array]:
+    """Both sides of f(Tx) = T'f(x), laid over each other.
+
+    Args:
+        moved: f(Tx), [N, H, W, C].
+        still: f(x), [N, H, W, C].
+        shift: [2] pixels of the map.
+        geometry: what T' is and how the sides are compared.
+
+    Returns:
+        (left, right), each [N, H, W, C].
+    """
+    if geometry.align == "best":
+        return realigned_sides(moved, still)
+    right = geometry.translate(still, shift)
+    if geometry.align == "overlap":
+        moved = moved * geometry.translate(jnp.ones_like(still), shift)
+    return moved, right
+
+
+@partial(jax.jit, static_argnames="geometry")
+def compare(outputs: jax.Array, shifts: jax.Array, *, geometry: Geometry) -> jax.Array:
+    """‖f(Tx) - T'f(x)‖ / ‖f(x)‖, the worst of the images.
+
+    Args:
+        outputs: [1 + K, N, H, W, C], the first of the unmoved images.
+        shifts: [K, 2] pixels of the map.
+        geometry: how the sides are compared.
+
+    Returns:
+        [K].
+    """
+    still = outputs[0]
+
+    def error(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        moved, shift = pair
+        left, right = sides(moved, still, shift, geometry)
+        return jnp.max(relative_error(left, right, still))
+
+    return jax.lax.map(error, (outputs[1:], shifts))
+
+
+@partial(jax.jit, static_argnames="geometry")
+def _moved_images(
+    images: jax.Array, shifts: jax.Array, *, geometry: Geometry
+) -> jax.Array:
+    """The images and their translations, [(1 + K)·N, H, W, C]."""
+    moved = jax.lax.map(lambda shift: geometry.translate(images, shift), shifts)
+    return jnp.concatenate([images[None], moved]).reshape(-1, *images.shape[1:])
+
+
+def _widen(outputs: jax.Array) -> jax.Array:
+    """Channels of zeros change no norm, and let all nets share one compilation."""
+    return jnp.pad(outputs, ((0, 0),) * 3 + ((0, WIDEST - outputs.shape[-1]),))
+
+
+def errors(
+    layers: Sequence[Callable[..., jax.Array]],
+    images: jax.Array,
+    shifts: np.ndarray,
+    geometry: Geometry,
+    strides: tuple[int, ...],
+) -> np.ndarray:
+    """The equivariance error, depth by depth.
+
+    Host code around jitted layers: a layer is compiled once for all depths, nets and
+    seeds that share its shapes.
+
+    Args:
+        layers: functions (images, geometry=, stride=) -> outputs.
+        images: [N, H, W, C].
+        shifts: [K, 2] pixels; for `shifts="aligned"` in units of the total stride.
+        geometry: what is asked.
+        strides: of the first layers.
+
+    Returns:
+        [depths, K], of those in `geometry.depths`.
+    """
+    total = int(np.prod(strides))
+    steps = shifts * total if geometry.shifts == "aligned" else shifts
+    outputs = _moved_images(images, jnp.asarray(steps), geometry=geometry)
+    found, passed = [], 1
+    for depth, layer in enumerate(layers, start=1):
+        stride = strides[depth - 1] if depth <= len(strides) else 1
+        passed *= stride
+        outputs = layer(outputs, geometry=geometry, stride=stride)
+        if depth not in geometry.depths:
+            continue
+        each = _widen(outputs).reshape(
+            -1, *images.shape[:1], *outputs.shape[1:3], WIDEST
+        )
+        moved_by = jnp.asarray(steps if passed == 1 else steps // passed)
+        found.append(compare(each, moved_by, geometry=geometry))
+    return np.stack(found)
+
+
+def pictures(photographs: np.ndarray, geometry: Geometry, max_shift: int) -> np.ndarray:
+    """The images that a geometry is measured on: [N, H, W, 1].
+
+    A margin is as wide as shift and layers together can reach, so that nothing
+    non-zero ever meets the border; full padding needs the shift alone.
+    """
+    if geometry.images == "margin":
+        reach = 0 if geometry.padding == "FULL" else DEPTH
+        width = max_shift + reach
+        edges = ((0, 0), (width, width), (width, width), (0, 0))
+        return np.pad(photographs[:, :CONTENT, :CONTENT], edges)
+    if geometry.images == "band":
+        return np.asarray(band_limit(jnp.asarray(photographs)))
+    return photographs

@@ -1,0 +1,133 @@
+"""The laws about the maximum of a window."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.ops import max_pool
+from experiments.harness.claims import Grid, Metrics
+from experiments.harness.seeds import over_seeds
+
+WINDOWS = (2, 3, 4, 8)
+NUM_IMAGES = 400
+IMAGE_SIZE = 48
+NUM_LEVELS = 8  # gray levels of the quantized control: ties everywhere
+
+
+def max_dependence(keys: jax.Array) -> Metrics:
+    """max-depends-on-one: which entries of a window the maximum depends on.
+
+    1,000 windows without ties per seed and size. Violations are windows whose
+    Jacobian has another number of non-zeros than one, and entries whose change
+    (lowering it; replacing it by another draw) changes the output.
+
+    Returns:
+        violations/{derivative, lowered, any-change} [seeds, window], counts.
+    """
+    counts = over_seeds(_violations)(keys)
+    axes = {"window": ("2x2", "3x3")}
+    return {
+        f"violations/{name}": Grid(np.asarray(values), axes)
+        for name, values in counts.items()
+    }
+
+
+def _violations(key: jax.Array) -> dict[str, jax.Array]:
+    counts = [_violations_of(key, size) for size in (2, 3)]
+    return jax.tree.map(lambda *each: jnp.stack(each), *counts)
+
+
+def maximum(window: jax.Array) -> jax.Array:
+    """The one output of max pooling over a window [k, k]."""
+    return max_pool(window[None, :, :, None], window.shape).reshape(())
+
+
+def _violations_of(key: jax.Array, size: int) -> dict[str, jax.Array]:
+    order_key, lower_key, change_key = jax.random.split(key, 3)
+    # Shuffled whole numbers: no two entries of a window are equal.
+    order = jax.random.split(order_key, 1000)
+    windows = jax.vmap(lambda k: jax.random.permutation(k, size * size))(order)
+    windows = windows.reshape(-1, size, size).astype(jnp.float32)
+    jacobians = jax.vmap(jax.jacobian(maximum))(windows)
+    nonzero = jnp.sum(jacobians != 0, axis=(1, 2))
+
+    def changed(windows: jax.Array, replaced: jax.Array) -> jax.Array:
+        """Outputs that change when one entry that is not the maximum is replaced."""
+        flat, new = windows.reshape(-1, size * size), replaced.reshape(-1, size * size)
+
+        def at(entry: jax.Array) -> jax.Array:
+            other = flat.at[:, entry].set(new[:, entry]).reshape(windows.shape)
+            moved = jax.vmap(maximum)(other) != jax.vmap(maximum)(windows)
+            return jnp.sum(moved & (flat[:, entry] != jnp.max(flat, axis=1)))
+
+        return jnp.sum(jax.lax.map(at, jnp.arange(size * size)))
+
+    lowered = windows - jax.random.exponential(lower_key, windows.shape)
+    drawn = size * size * jax.random.normal(change_key, windows.shape)
+    return {
+        "derivative": jnp.sum(nonzero != 1),
+        "lowered": changed(windows, lowered),
+        "any-change": changed(windows, drawn),
+    }
+
+
+def unchanged_fraction(window: int, shift: tuple[int, int]) -> float:
+    """The share of windows whose maximum survives a shift, continuous iid input.
+
+        (k-a)(k-b) / (2k² - (k-a)(k-b))  for the shift (a, b)
+
+    The maximum of both windows' union is unchanged where it lies in both.
+    """
+    common = (window - shift[0]) * (window - shift[1])
+    return common / (2 * window**2 - common)
+
+
+def unchanged_shares(keys: jax.Array) -> Metrics:
+    """max-unchanged-fraction: measured share against the closed form, as z.
+
+    z is the mean over all images of all seeds, less the closed form, over its
+    standard error from the spread between images.
+
+    Returns:
+        unchanged-z/K and unchanged-z-quantized/K [1, stride, shift], seeds pooled.
+    """
+    metrics = {}
+    for window in WINDOWS:
+        shifts = (*((0, d) for d in range(1, window)), (1, 1))
+        measure = over_seeds(lambda key, k=window, s=shifts: _shares(key, k, s))
+        axes = {"stride": (1, window), "shift": shifts}
+        expected = np.asarray([unchanged_fraction(window, shift) for shift in shifts])
+        for name, shares in zip(
+            ("unchanged-z", "unchanged-z-quantized"), measure(keys), strict=True
+        ):
+            pooled = np.moveaxis(np.asarray(shares, np.float64), -1, 1)
+            pooled = pooled.reshape(-1, *pooled.shape[2:])  # [images, stride, shift]
+            error = pooled.std(0, ddof=1) / len(pooled) ** 0.5
+            z = (pooled.mean(0) - expected) / error
+            metrics[f"{name}/{window}"] = Grid(z[None], axes)
+    return metrics
+
+
+def _shares(key: jax.Array, window: int, shifts) -> tuple[jax.Array, jax.Array]:
+    """Unchanged shares per image, of continuous and quantized input.
+
+    One map of maxima at stride 1 holds those of every shift: two entries that far
+    apart are the maxima before and after it.
+
+    Returns:
+        Two arrays [stride, shift, images].
+    """
+    images = jax.random.uniform(key, (NUM_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 1))
+
+    def shares(images: jax.Array) -> jax.Array:
+        maxima = max_pool(images, (window, window))[..., 0]
+        rows = []
+        for stride in (1, window):
+            for down, right in shifts:
+                height, width = maxima.shape[1] - down, maxima.shape[2] - right
+                before = maxima[:, :height:stride, :width:stride]
+                after = maxima[:, down::stride, right::stride]
+                rows.append(jnp.mean(before == after, axis=(1, 2)))
+        return jnp.stack(rows).reshape(2, len(shifts), -1)
+
+    return shares(images), shares(jnp.floor(images * NUM_LEVELS) / NUM_LEVELS)

@@ -1,0 +1,138 @@
+"""The lab: the only door from an experiment to data, logs, progress and clocks."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax import data
+
+
+class NotFinite(Exception):
+    """A loss left the finite numbers; the message names step, arm and seed."""
+
+
+class Lab:
+    """What `run(keys, config, lab)` of an experiment gets.
+
+    Args:
+        data_name: the data set of --data.
+        data_dir: the directory of --data_dir, or None.
+        log: `log(event, **fields)`, one line of the run's log.
+        progress: `progress(done, total, label)`, for the person who waits.
+        directory: the run directory, or None where nothing is kept.
+    """
+
+    def __init__(
+        self,
+        data_name: str,
+        data_dir: str | None,
+        log: Callable[..., None],
+        progress: Callable[[int, int, str], None],
+        directory: Path | None = None,
+    ):
+        self.data_name = data_name
+        self.data_dir = data_dir
+        self.log = log
+        self.progress = progress
+        self.directory = directory
+
+    def data(self, name: str | None = None, **options: Any) -> data.Dataset:
+        """The named data set as arrays; the run's own --data unless named.
+
+        Args:
+            name: one of `cnn_jax.data.names()`.
+            **options: passed to `cnn_jax.data.load`.
+
+        Raises:
+            cnn_jax.data.DataError: the data set is absent or damaged.
+        """
+        return data.load(name or self.data_name, data_dir=self.data_dir, **options)
+
+    def photographs(self, size: int, num_patches: int) -> np.ndarray:
+        """Patches of real photographs that fill the frame: [P, size, size, 1]."""
+        return data.photographs(size, num_patches)
+
+    def fit(
+        self,
+        chunk: Callable[[Any, Any], tuple[Any, dict]],
+        states: Any,
+        examples: Any,
+        *,
+        num_chunks: int,
+        label: str,
+        on_nonfinite: str = "stop",
+    ) -> Any:
+        """The host loop of a training: chunk after chunk, logged and watched.
+
+        Args:
+            chunk: jitted (states, examples) -> (states, log), every leaf with a
+                leading seed axis; log holds "loss" [seeds, steps].
+            states: before the first chunk.
+            examples: handed to every chunk.
+            num_chunks: how often `chunk` runs.
+            label: what is trained, for log and progress.
+            on_nonfinite: "stop", or "record" where divergence is the result.
+
+        Returns:
+            The states after the last chunk.
+
+        Raises:
+            NotFinite: a loss is not finite and `on_nonfinite` is "stop".
+            ValueError: another `on_nonfinite`.
+        """
+        if on_nonfinite not in ("stop", "record"):
+            raise ValueError(
+                f'expected on_nonfinite "stop" or "record", got {on_nonfinite!r}'
+            )
+        self.progress(0, num_chunks, label)
+        for done in range(1, num_chunks + 1):
+            states, log = chunk(states, examples)
+            losses = np.asarray(log["loss"])
+            if on_nonfinite == "stop":
+                _stop_where_not_finite(losses, done - 1, label)
+            last = {name: np.asarray(values)[:, -1] for name, values in log.items()}
+            self.log("chunk", label=label, chunk=done, of=num_chunks, **last)
+            self.progress(done, num_chunks, label)
+        return states
+
+    def time(
+        self, functions: dict[str, Callable[[], Any]], *, repeats: int = 20
+    ) -> dict[str, np.ndarray]:
+        """Seconds that each function takes, repeats interleaved.
+
+        Every function runs once untimed; then all of them in turn, in alternating
+        order, so that a drift of the machine's speed meets all alike.
+
+        Args:
+            functions: name -> function without arguments; what it returns is
+                waited for.
+            repeats: timed calls of each.
+
+        Returns:
+            name -> [repeats] seconds.
+        """
+        for function in functions.values():
+            jax.block_until_ready(function())
+        seconds: dict[str, list[float]] = {name: [] for name in functions}
+        for repeat in range(repeats):
+            names = list(functions)
+            for name in names if repeat % 2 == 0 else reversed(names):
+                start = time.perf_counter()
+                jax.block_until_ready(functions[name]())
+                seconds[name].append(time.perf_counter() - start)
+            self.progress(repeat + 1, repeats, "timing")
+        return {name: np.asarray(values) for name, values in seconds.items()}
+
+
+def _stop_where_not_finite(losses: np.ndarray, chunks_before: int, label: str) -> None:
+    bad = np.argwhere(~np.isfinite(losses.T))
+    if len(bad):
+        step, seed = bad[0]
+        raise NotFinite(
+            f"not finite: the loss of {label}, seed {seed}, is {losses[seed, step]} "
+            f"at step {step + chunks_before * losses.shape[1]}"
+        )
