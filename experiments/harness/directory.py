@@ -99,8 +99,10 @@ def whole(path: Path) -> Generator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a failed write itself knows no name
         raise
     with contextlib.suppress(OSError):  # not every file system can flush a directory
         _sync(path.parent)

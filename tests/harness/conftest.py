@@ -1,9 +1,10 @@
 """A toy experiment and a command line that runs in this process."""
 
+import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,22 @@ from tests.harness import toys
 from tests.harness.toys import Ended, Launch
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a command sets in this process does not outlive its test."""
+@contextlib.contextmanager
+def _own_environment(cache: Path) -> Generator[None]:
+    """What a command sets in this process does not outlive the block."""
     variables = dict(os.environ)
     handler = signal.getsignal(signal.SIGTERM)
-    os.environ["CNN_JAX_CACHE"] = str(tmp_path_factory.getbasetemp() / "cache")
+    os.environ["CNN_JAX_CACHE"] = str(cache)
     yield
     os.environ.clear()
     os.environ.update(variables)
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with _own_environment(tmp_path_factory.getbasetemp() / "cache"):
+        yield
 
 
 @pytest.fixture
@@ -53,7 +60,8 @@ def _recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("recorded")
     folder = toys.write(path / "experiments")
-    assert main(["--exp=toy", f"--out={path / 'runs'}"], folder) == 0
+    with _own_environment(tmp_path_factory.getbasetemp() / "cache"):
+        assert main(["--exp=toy", f"--out={path / 'runs'}"], folder) == 0
     (run,) = (path / "runs" / "toy").iterdir()
     return run
 

@@ -1,17 +1,12 @@
 """A run from its first line to its files, and every way it can end."""
 
-import fcntl
 import hashlib
 import json
-import os
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from experiments.harness import directory, environment, metrics
-from experiments.harness.exits import CommandError
+from experiments.harness import metrics
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -205,114 +200,3 @@ def test_the_data_is_named_in_the_first_line(launch: Launch, out: Path, folder: 
     toys.write(folder, "toy", toys.SOURCE.replace("DATA = ()", 'DATA = ("digits",)'))
     said = launch("--exp=toy", f"--out={out}").out
     assert said.startswith("toy: 1,797 real digits, 5 seeds, ")
-
-
-def test_an_out_that_cannot_be_written_is_one_line(launch: Launch, tmp_path: Path):
-    occupied = tmp_path / "file"
-    occupied.write_text("")
-    ended = launch("--exp=toy", f"--out={occupied}")
-    assert ended.code == 5
-    assert ended.err == f"launch.py: cannot write to {occupied}: Not a directory\n"
-
-
-def test_a_full_disk_leaves_nothing_behind(
-    launch: Launch, out: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device", str(path))
-
-    monkeypatch.setattr(directory, "_sync", full)
-    ended = launch("--exp=toy", f"--out={out}")
-    assert ended.code == 5
-    assert ended.err.startswith("launch.py: No space left on device: ")
-    assert not list(out.rglob("*"))
-
-
-def test_a_file_that_cannot_be_finished_keeps_its_old_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    directory.write_whole(tmp_path / "file", "old")
-
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(directory, "_sync", full)
-    with pytest.raises(OSError, match="No space"):
-        directory.write_whole(tmp_path / "file", "new")
-    assert (tmp_path / "file").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_run_in_use_is_refused(launch: Launch, finished: Path):
-    with open(finished / "log.jsonl") as file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
-        ended = launch(f"--replay={finished}")
-    assert ended.code == 3
-    assert ended.err == f"launch.py: {finished} is in use by a run\n"
-
-
-def test_a_run_holds_its_directory_until_it_is_closed(tmp_path: Path):
-    run = directory.RunDirectory(tmp_path, "toy")
-    run.write("result.json", "{}")
-    with pytest.raises(CommandError, match="in use"), directory.finished(run.path):
-        pass
-    run.close()
-    with pytest.raises(CommandError, match="damaged"), directory.finished(run.path):
-        pass
-
-
-def test_a_kill_frees_the_directory(folder: Path, out: Path, launch: Launch):
-    process = subprocess.Popen(
-        toys.command(folder, "--exp=toy", "--fail=sleep", f"--out={out}"),
-        cwd=toys.ROOT,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(lambda: [r for r in runs(out) if "sleeping" in _text(r)])
-        (run,) = runs(out)
-        assert launch(f"--replay={run}").code == 3
-    finally:
-        process.kill()
-        process.wait()
-    assert launch(f"--replay={run}").code == 6
-
-
-def test_an_absent_gpu_is_one_line(folder: Path, out: Path):
-    if Path("/dev/nvidiactl").exists():
-        pytest.skip("this machine has a GPU")
-    ended = toys.launch(folder, "--exp=toy", "--device=gpu", f"--out={out}")
-    assert ended.returncode == 3
-    assert ended.stderr.startswith("launch.py: no GPU that jax can use")
-    assert ended.stderr.count("\n") == 1
-    assert not out.exists()
-
-
-def test_threads_and_precision_are_pinned_before_jax_starts(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
-    environment.prepare("gpu", 3)
-    assert os.environ["PJRT_NPROC"] == "3"
-    assert os.environ["JAX_DEFAULT_MATMUL_PRECISION"] == "highest"
-    assert os.environ["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
-    environment.prepare("cpu", 1)
-    assert os.environ["JAX_PLATFORMS"] == "cpu"
-
-
-def test_compiled_programs_are_kept_in_the_cache_directory():
-    environment.prepare("cpu", 2)
-    kept = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
-    assert kept.is_relative_to(os.environ["CNN_JAX_CACHE"])
-    assert kept.is_dir()
-
-
-def _text(run: Path) -> str:
-    path = run / "log.jsonl"
-    return path.read_text() if path.exists() else ""
-
-
-def _wait_for(seen) -> None:
-    deadline = time.monotonic() + 60
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -1,0 +1,41 @@
+"""What is set before jax starts, and the device that has to be there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from experiments.harness import environment
+from tests.harness import toys
+
+
+def test_an_absent_gpu_is_one_line(folder: Path, out: Path):
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has a GPU")
+    ended = toys.launch(folder, "--exp=toy", "--device=gpu", f"--out={out}")
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("launch.py: no GPU that jax can use")
+    assert ended.stderr.count("\n") == 1
+    assert not out.exists()
+
+
+def test_threads_and_precision_are_pinned_before_jax_starts(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    environment.prepare("gpu", 3)
+    assert os.environ["PJRT_NPROC"] == "3"
+    assert os.environ["JAX_DEFAULT_MATMUL_PRECISION"] == "highest"
+    assert os.environ["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
+    environment.prepare("cpu", 1)
+    assert os.environ["JAX_PLATFORMS"] == "cpu"
+
+
+def test_compiled_programs_are_kept_in_the_cache_directory(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    environment.prepare("cpu", 2)
+    kept = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    assert kept.is_relative_to(os.environ["CNN_JAX_CACHE"])
+    assert kept.is_dir()
