@@ -99,7 +99,7 @@ def _section(result: Record) -> str:
             "",
             f"[{table.counts(result)}](results/{name}/{directory.RESULT}); "
             f"{table.controls_hold(result['controls'])}. "
-            f"`python launch.py --exp={name}`: {config['data'] or 'no data set'}, "
+            f"{config['data'] or 'No data set'}, "
             f"{table.count(config['num_seeds'], 'seed')}, {environment['device']}, "
             f"jax {environment['jax']}, {seconds:.0f} s.",
             "",

@@ -146,6 +146,21 @@ def test_a_failing_control_is_told_on_top():
     assert told["controls"] == "0 of 1 control holds"
 
 
+def test_arms_of_one_statement_are_one_statement():
+    claims = [
+        {"statement": "A pool forgets (max, 2x2)."},
+        {"statement": "A pool forgets (average)."},
+    ]
+    assert table.statements(claims) == ["A pool forgets."]
+    formula = {"statement": "The share is (k-1)/(k+1)."}
+    assert table.statements([formula]) == ["The share is (k-1)/(k+1)."]
+
+
+def test_numbers_are_short_and_large_ones_whole():
+    told = [table.short(value) for value in (0.123456, 136586, 136586.4, None)]
+    assert told == ["0.1235", "136,586", "136,586", "-"]
+
+
 def test_a_large_array_is_told_by_shape_and_range():
     told = report._shown("big", Shown(np.arange(1000.0).reshape(10, 10, 10), "big"))
     assert told["rows"] == []
