@@ -54,8 +54,7 @@ def num_windows(padded: int, window: int, stride: int, dilation: int) -> int:
 def spread(inputs: np.ndarray, dilation: Sequence[int]) -> np.ndarray:
     """Zeros between the inputs."""
     sizes = [
-        n and (n - 1) * d + 1
-        for n, d in zip(inputs.shape[1:-1], dilation, strict=True)
+        n and (n - 1) * d + 1 for n, d in zip(inputs.shape[1:-1], dilation, strict=True)
     ]
     outputs = np.zeros((len(inputs), *sizes, inputs.shape[-1]))
     for position in np.ndindex(*inputs.shape[1:-1]):

@@ -103,8 +103,9 @@ def conv(
         dtype = settings.output_dtype(inputs)
         outputs = jnp.zeros((len(inputs), *out, features), dtype)
     else:
-        name = select(inputs, kernel, settings) if algorithm == "auto" else algorithm
-        outputs = _ALGORITHMS[name](inputs, kernel, settings)
+        if algorithm == "auto":
+            algorithm = select(inputs.shape, kernel.shape, settings)
+        outputs = _ALGORITHMS[algorithm](inputs, kernel, settings)
     return add_bias(outputs, bias, [(features,)])
 
 

@@ -69,9 +69,8 @@ def _sum_over_taps(inputs: Array, kernel: Array, settings: Settings) -> Array:
     if group_features == 1 and settings.feature_group_count > 1:
         padded = jnp.repeat(padded, features // settings.feature_group_count, axis=-1)
     dtype = settings.output_dtype(inputs)
-    sum_dtype = dtype
-    if jnp.issubdtype(dtype, jnp.inexact):
-        sum_dtype = jnp.promote_types(dtype, jnp.float32)
+    narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
+    sum_dtype = jnp.dtype(jnp.float32) if narrow else dtype
     axes = tuple(
         zip(
             window,
