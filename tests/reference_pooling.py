@@ -67,7 +67,8 @@ def min_pool(inputs, window, strides, pairs):
 
 def avg_pool(inputs, window, strides, pairs, count_include_pad=True):
     def mean(values, inside):
-        return values.sum() / (values.size if count_include_pad else inside.sum())
+        cells = values.size if count_include_pad else inside.sum()
+        return values.sum() / cells if cells else math.nan
 
     return pool(mean, inputs, window, strides, pairs)
 

@@ -112,15 +112,23 @@ def polyphase_pool(inputs: ArrayLike, strides: int | Sequence[int]) -> Array:
         )
     winners = jnp.argmax(_grid_energies(framed.padded, steps), axis=1)
     chosen = framed.padded
-    # One axis at a time: s_h + s_w slices do for s_h·s_w grids.
     firsts = jnp.unravel_index(winners, steps)
     for axis, (first, step) in enumerate(zip(firsts, steps, strict=True), start=1):
-        first = first.reshape(-1, *(1,) * (chosen.ndim - 1))
-        parts = [lax.slice_in_dim(chosen, a, None, step, axis) for a in range(step)]
-        chosen = parts[0]
-        for offset, part in enumerate(parts[1:], start=1):
-            chosen = jnp.where(first == offset, part, chosen)
+        chosen = _every(chosen, axis, first, step)
     return framed.restore(chosen)
+
+
+def _every(inputs: Array, axis: int, first: Array, step: int) -> Array:
+    """inputs[n, first[n]::step] along an axis; first [N]."""
+    size = inputs.shape[axis] // step
+    # Strided slices would do too, but their gradients are slower.
+    split = inputs.reshape(*inputs.shape[:axis], size, step, *inputs.shape[axis + 1 :])
+    first = first.reshape(-1, *(1,) * (inputs.ndim - 1))
+    chosen = lax.index_in_dim(split, 0, axis + 1, keepdims=False)
+    for offset in range(1, step):
+        part = lax.index_in_dim(split, offset, axis + 1, keepdims=False)
+        chosen = jnp.where(first == offset, part, chosen)
+    return chosen
 
 
 def _grid_energies(inputs: Array, strides: tuple[int, ...]) -> Array:

@@ -75,9 +75,12 @@ def frame(
     batch_shape, image_shape = inputs.shape[: -rank - 1], inputs.shape[-rank - 1 :]
     merged = inputs.reshape(math.prod(batch_shape), *image_shape)
     mode, pairs = resolve_padding(padding, image_shape[:-1], window, steps, (1,) * rank)
-    for size, k, s, pair in zip(image_shape[:-1], window, steps, pairs, strict=True):
-        output_size(size, k, s, 1, *pair)  # raises where the window does not fit
+    axes = zip(image_shape[:-1], window, steps, pairs, strict=True)
+    out = [output_size(size, k, s, 1, *pair) for size, k, s, pair in axes]
     padded = pad(merged, pairs, mode, fill_value)
+    for axis, num_windows in enumerate(out, start=1):
+        if num_windows == 0:
+            padded = lax.slice_in_dim(padded, 0, 0, axis=axis)
     return Frame(padded, window, steps, pairs, mode, batch_shape)
 
 
@@ -122,9 +125,10 @@ def fold(
 ) -> Array:
     """Each window reduced by an associative and commutative operation.
 
-    One axis at a time: k_h + k_w slices do for k_h·k_w elements. The gradient of a
-    strided slice is a padding with zeros, which XLA fuses with the rest; its own
-    gradient of a window maximum is about ten times slower on CPU.
+    One axis at a time, and large windows in stages: k_h + k_w slices or fewer do for
+    k_h·k_w elements. The gradient of a strided slice is a padding with zeros, which
+    XLA fuses with the rest; its own gradient of a window maximum (select-and-scatter)
+    is several times slower on CPU.
 
     Args:
       inputs: [N, *spatial, C], padded.
@@ -135,5 +139,21 @@ def fold(
       [N, *out, C].
     """
     for axis, (k, s) in enumerate(zip(window, strides, strict=True), start=1):
-        inputs = tree(operation, slices(inputs, axis, k, s))
+        only_one = inputs.shape[axis] - k < min(k, s)
+        for size, stride in _stages(k, k if only_one else s):
+            inputs = tree(operation, slices(inputs, axis, size, stride))
     return inputs
+
+
+def _stages(window: int, stride: int) -> list[tuple[int, int]]:
+    """Small windows and strides whose composition is the given one.
+
+    A prime factor f of both is a stage (f, f) of its own: (28, 28) is (2, 2), (2, 2),
+    (7, 7), eleven slices of shrinking arrays for 28. (3, 2) stays as it is.
+    """
+    stages = []
+    while (common := math.gcd(window, stride)) > 1:
+        factor = next(f for f in range(2, common + 1) if common % f == 0)
+        stages.append((factor, factor))
+        window, stride = window // factor, stride // factor
+    return [*stages, (window, stride)] if (window, stride) != (1, 1) else stages

@@ -1,14 +1,19 @@
 """The p-norm in pieces that neither overflow nor have a NaN in a derivative.
 
     m = max |x|,   ‖x‖_p = m · (Σ (|x| / m)^p)^(1/p)
+                         = m · exp(log(Σ exp(p · log(|x| / m))) / p)
 
-m is a constant to differentiation: the norm does not depend on it, whatever it is.
+m is a constant to differentiation: the norm does not depend on it, whatever it is. The
+first form is faster, the second also sums terms that are far too small for the first.
 """
 
 import math
 
 import jax.numpy as jnp
 from jax import Array, lax
+
+# Finite, unlike log(0), so that differences of it are no NaN.
+_LOG_OF_ZERO = -1e30
 
 
 def check_exponent(p: float) -> None:
@@ -24,14 +29,37 @@ def scale_of(largest: Array) -> Array:
 
 
 def power(values: Array, p: float) -> Array:
-    """|x|^p, whose derivatives at 0 are finite: the true ones where they exist."""
-    if p % 2 == 0:
-        return values ** int(p)
-    zero = values == 0
-    return jnp.where(zero, 0, abs(jnp.where(zero, 1, values)) ** p)
+    """|x|^p, whose derivatives at 0 are the true ones where they exist, else 0.
+
+    A fractional power by exp and log: XLA has a fast path for these on CPU. An odd one
+    by sign, because jax.numpy's abs has derivative 1 at 0.
+    """
+    if p == int(p):
+        whole = values ** int(p)
+        return whole if p % 2 == 0 else whole * jnp.sign(values)
+    return jnp.where(values == 0, 0, jnp.exp(log_power(values, p)))
 
 
-def root(total: Array, scale: Array, p: float) -> Array:
-    """m · total^(1/p), with derivative 0 at total 0."""
+def root(total: Array, p: float) -> Array:
+    """total^(1/p), with derivative 0 at total 0."""
     zero = total == 0
-    return scale * jnp.where(zero, 0, jnp.where(zero, 1, total) ** (1 / p))
+    safe = jnp.where(zero, 1, total)
+    if p == 1:
+        value = safe
+    elif p == 2:
+        value = jnp.sqrt(safe)
+    else:
+        value = jnp.exp(jnp.log(safe) / p)
+    return jnp.where(zero, 0, value)
+
+
+def log_power(values: Array, p: float) -> Array:
+    """log |x|^p, a very negative number with derivative 0 at 0."""
+    zero = values == 0
+    return jnp.where(zero, _LOG_OF_ZERO, p * jnp.log(abs(jnp.where(zero, 1, values))))
+
+
+def root_of_log(log_total: Array, p: float) -> Array:
+    """total^(1/p) from log total, with derivative 0 where all terms were `log 0`."""
+    zero = log_total < _LOG_OF_ZERO / 2
+    return jnp.where(zero, 0, jnp.exp(jnp.where(zero, 0, log_total) / p))

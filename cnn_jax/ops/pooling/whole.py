@@ -78,7 +78,7 @@ def global_lp_pool(inputs: ArrayLike, p: float) -> Array:
     wide = positions.astype(accumulator(positions.dtype))
     scale = scale_of(jnp.max(abs(wide), axis=1))
     total = jnp.sum(power(wide / scale[:, None], p), axis=1)
-    return root(total, scale, p).astype(output_dtype(positions.dtype))
+    return (scale * root(total, p)).astype(output_dtype(positions.dtype))
 
 
 def _positions(inputs: ArrayLike) -> Array:

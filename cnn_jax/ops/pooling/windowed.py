@@ -21,10 +21,15 @@ from cnn_jax.ops.pooling.frames import (
     fold,
     frame,
     output_dtype,
-    slices,
-    tree,
 )
-from cnn_jax.ops.pooling.norms import check_exponent, power, root, scale_of
+from cnn_jax.ops.pooling.norms import (
+    check_exponent,
+    log_power,
+    power,
+    root,
+    root_of_log,
+    scale_of,
+)
 from cnn_jax.ops.windows import Padding, patches
 
 Strides = int | Sequence[int] | None
@@ -188,12 +193,15 @@ def lp_pool(
 ) -> Array:
     """The p-norm of each window: p = 1 sums |values|, a large p nears their maximum.
 
-        m = max_w |x_w|,   y = m · (Σ_w (|x_w| / m)^p)^(1/p)
+        m[n, c] = max_q |inputs[n, q, c]|
+        y[n, p', c] = m · (Σ_w (|inputs[n, s·p' + w, c]| / m)^p)^(1/p)
 
-    Dividing by m changes no value and keeps the powers within range. The gradient is 0
-    where a window is all zeros, and for a single zero too (p = 1 included): never NaN.
-    Second derivatives at a zero value are exact for p = 2 and p > 2; for p < 2, where
-    they do not exist, they come out as 0.
+    Dividing by m changes no value and keeps the powers within range: in float32 values
+    below 1e-9·m may count as 0. For p > 4, where that would not be enough, the sum is
+    taken in logarithms, which is several times slower. The gradient is 0 where a window
+    is all zeros, and where a value is 0 (p = 1 included): never NaN. Second derivatives
+    at a zero value are exact for p >= 2; below 2, where they do not exist, they come
+    out as 0.
 
     Args:
       inputs: [..., *spatial, C].
@@ -217,14 +225,18 @@ def lp_pool(
     inputs = jnp.asarray(inputs)
     wide = inputs.astype(accumulator(inputs.dtype))
     framed = frame(wide, window_shape, strides, padding)
-    largest = fold(jnp.maximum, abs(framed.padded), framed.window, framed.strides)
+    spatial_axes = tuple(range(1, framed.padded.ndim - 1))
+    largest = jnp.max(abs(framed.padded), axis=spatial_axes, keepdims=True, initial=0)
     scale = scale_of(largest)
-    steps = zip(framed.window, framed.strides, strict=True)
-    terms = [framed.padded]
-    for axis, (k, s) in enumerate(steps, start=1):
-        terms = [part for term in terms for part in slices(term, axis, k, s)]
-    total = tree(jnp.add, [power(term / scale, p) for term in terms])
-    return framed.restore(root(total, scale, p)).astype(output_dtype(inputs.dtype))
+    values = framed.padded / scale
+    if p <= 4:
+        total = fold(jnp.add, power(values, p), framed.window, framed.strides)
+        norms = scale * root(total, p)
+    else:
+        logs = log_power(values, p)
+        total = fold(jnp.logaddexp, logs, framed.window, framed.strides)
+        norms = scale * root_of_log(total, p)
+    return framed.restore(norms).astype(output_dtype(inputs.dtype))
 
 
 def _limit(inputs: Array, which: str) -> float | int:
@@ -235,7 +247,7 @@ def _limit(inputs: Array, which: str) -> float | int:
 
 
 def _cells_inside(framed: Frame) -> np.ndarray:
-    """[*out, 1]: how many cells of each window are no padding."""
+    """[1, *out, 1]: how many cells of each window are no padding."""
     counts = []
     sizes = framed.padded.shape[1:-1]
     axes = zip(sizes, framed.window, framed.strides, framed.pairs, strict=True)
@@ -243,4 +255,4 @@ def _cells_inside(framed: Frame) -> np.ndarray:
         starts = np.arange(0, n - k + 1, s) - low
         ends = np.minimum(starts + k, n - low - high)
         counts.append(np.maximum(ends - np.maximum(starts, 0), 0))
-    return functools.reduce(np.multiply.outer, counts)[..., None]
+    return functools.reduce(np.multiply.outer, counts)[None, ..., None]
