@@ -41,8 +41,15 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: a relative import"
-            found.add(node.module)
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {member for member in members if _is_module(member)}
+            found |= modules or {node.module}
     return found
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def files(part: str) -> list[Path]:

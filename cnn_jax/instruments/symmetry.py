@@ -115,10 +115,11 @@ def fourier_shift(inputs: jax.Array, shift: Any) -> jax.Array:
         ValueError: `shift` does not hold one number per spatial axis.
     """
     vector = _shift_vector(inputs, shift, jnp.float32)
-    factors = [
-        jnp.exp(-2j * jnp.pi * jnp.fft.fftfreq(inputs.shape[axis]) * vector[axis - 1])
-        for axis in _spatial_axes(inputs)
-    ]
+    factors = []
+    for axis in _spatial_axes(inputs):
+        frequencies = jnp.fft.fftfreq(inputs.shape[axis], dtype=jnp.float32)
+        angle = -2 * jnp.pi * frequencies * vector[axis - 1]
+        factors.append(jax.lax.complex(jnp.cos(angle), jnp.sin(angle)))
     return _filter_spectrum(inputs, factors)
 
 

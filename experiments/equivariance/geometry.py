@@ -30,6 +30,8 @@ from cnn_jax.instruments import (
 from cnn_jax.ops import conv, locally_connected
 
 Layer = tuple[jax.Array, jax.Array]
+Translation = Callable[[jax.Array, jax.Array], jax.Array]
+Align = Literal["translate", "overlap", "best"]
 
 SIZE = 36  # divisible by 2, 3 and 4; 15 valid 3x3 layers leave 6 pixels
 DEPTH = 15
@@ -51,11 +53,11 @@ class Geometry:
 
     padding: str = "CIRCULAR"
     strides: tuple[tuple[int, ...], ...] = ((1,),)
-    translate: Callable[[jax.Array, jax.Array], jax.Array] = roll
+    translate: Translation = roll
     bias: bool = True
     activation: bool = True
     images: Literal["frame", "margin", "band"] = "frame"
-    align: Literal["translate", "overlap", "best"] = "translate"
+    align: Align = "translate"
     shifts: Literal["all", "aligned", "odd", "half"] = "all"
 
     @property
@@ -162,7 +164,11 @@ def advance_unshared(
 
 
 def sides(
-    moved: jax.Array, still: jax.Array, shift: jax.Array, geometry: Geometry
+    moved: jax.Array,
+    still: jax.Array,
+    shift: jax.Array,
+    translate: Translation = roll,
+    align: Align = "translate",
 ) -> tuple[jax.Array, jax.Array]:
     """Both sides of f(Tx) = T'f(x), laid over each other.
 
@@ -170,27 +176,31 @@ def sides(
         moved: f(Tx), [N, H, W, C].
         still: f(x), [N, H, W, C].
         shift: [2] pixels of the map.
-        geometry: what T' is and how the sides are compared.
+        translate: T'.
+        align: how the sides are compared, see `Geometry`.
 
     Returns:
         (left, right), each [N, H, W, C].
     """
-    if geometry.align == "best":
+    if align == "best":
         return realigned_sides(moved, still)
-    right = geometry.translate(still, shift)
-    if geometry.align == "overlap":
-        moved = moved * geometry.translate(jnp.ones_like(still), shift)
+    right = translate(still, shift)
+    if align == "overlap":
+        moved = moved * translate(jnp.ones_like(still), shift)
     return moved, right
 
 
-@partial(jax.jit, static_argnames="geometry")
-def compare(outputs: jax.Array, shifts: jax.Array, *, geometry: Geometry) -> jax.Array:
+@partial(jax.jit, static_argnames=("translate", "align"))
+def compare(
+    outputs: jax.Array, shifts: jax.Array, *, translate: Translation, align: Align
+) -> jax.Array:
     """‖f(Tx) - T'f(x)‖ / ‖f(x)‖, the worst of the images.
 
     Args:
         outputs: [1 + K, N, H, W, C], the first of the unmoved images.
         shifts: [K, 2] pixels of the map.
-        geometry: how the sides are compared.
+        translate: T'.
+        align: how the sides are compared.
 
     Returns:
         [K].
@@ -199,18 +209,18 @@ def compare(outputs: jax.Array, shifts: jax.Array, *, geometry: Geometry) -> jax
 
     def error(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
         moved, shift = pair
-        left, right = sides(moved, still, shift, geometry)
+        left, right = sides(moved, still, shift, translate, align)
         return jnp.max(relative_error(left, right, still))
 
     return jax.lax.map(error, (outputs[1:], shifts))
 
 
-@partial(jax.jit, static_argnames="geometry")
+@partial(jax.jit, static_argnames="translate")
 def _moved_images(
-    images: jax.Array, shifts: jax.Array, *, geometry: Geometry
+    images: jax.Array, shifts: jax.Array, *, translate: Translation
 ) -> jax.Array:
     """The images and their translations, [(1 + K)·N, H, W, C]."""
-    moved = jax.lax.map(lambda shift: geometry.translate(images, shift), shifts)
+    moved = jax.lax.map(lambda shift: translate(images, shift), shifts)
     return jnp.concatenate([images[None], moved]).reshape(-1, *images.shape[1:])
 
 
@@ -243,7 +253,8 @@ def errors(
     """
     total = int(np.prod(strides))
     steps = shifts * total if geometry.shifts == "aligned" else shifts
-    outputs = _moved_images(images, jnp.asarray(steps), geometry=geometry)
+    translate, align = geometry.translate, geometry.align
+    outputs = _moved_images(images, jnp.asarray(steps), translate=translate)
     found, passed = [], 1
     for depth, layer in enumerate(layers, start=1):
         stride = strides[depth - 1] if depth <= len(strides) else 1
@@ -255,7 +266,7 @@ def errors(
             -1, *images.shape[:1], *outputs.shape[1:3], WIDEST
         )
         moved_by = jnp.asarray(steps if passed == 1 else steps // passed)
-        found.append(compare(each, moved_by, geometry=geometry))
+        found.append(compare(each, moved_by, translate=translate, align=align))
     return np.stack(found)
 
 

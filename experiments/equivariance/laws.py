@@ -157,25 +157,36 @@ def displacements(keys: jax.Array, photographs: np.ndarray, trained, arms) -> Me
         "axis": ("vertical", "horizontal"),
         "image": tuple(range(len(photographs))),
     }
+    images = jnp.asarray(photographs)
+    first = over_seeds(_with_random)((keys, trained))[0]
     metrics: dict[str, Grid] = {}
     for stride in STRIDES:
 
-        def measure(per_seed, images, stride=stride):
-            key, trained = per_seed
+        def measure(layers: Layer, images: jax.Array, stride: int = stride):
+            return jax.lax.map(lambda layer: _slopes(layer, images, stride), layers)
 
-            def slopes(layer: Layer) -> tuple[jax.Array, jax.Array]:
-                return _slopes(layer, images, stride)
-
-            random = slopes(random_stack(key, depth=1)[0])
-            rest = jax.lax.map(slopes, tuple(trained[0]))
-            return jax.tree.map(
-                lambda one, more: jnp.concatenate([one[None], more]), random, rest
-            )
-
-        slope, peak = over_seeds(measure)((keys, trained), jnp.asarray(photographs))
+        slope, peak = over_seeds(measure)(first, images)
         metrics[f"slope/{stride}"] = Grid(np.asarray(slope), axes)
         metrics[f"peak/{stride}"] = Grid(np.asarray(peak), axes)
     return metrics
+
+
+def _with_random(per_seed) -> list[Layer]:
+    """One seed's trained layers, a random net of their shapes before them: [nets]."""
+    key, trained = per_seed
+    shapes = [leaf.shape[1:] for layer in trained for leaf in layer]
+    drawn = iter(normals(key, *shapes))
+    layers = []
+    for kernels, biases in trained:
+        scale = (2 / np.prod(kernels.shape[1:-1])) ** 0.5
+        kernel, bias = scale * next(drawn), 0.2 * next(drawn)
+        layers.append(
+            (
+                jnp.concatenate([kernel[None], kernels]),
+                jnp.concatenate([bias[None], biases]),
+            )
+        )
+    return layers
 
 
 def _slopes(layer: Layer, images: jax.Array, stride: int):
@@ -208,9 +219,8 @@ def invariance_errors(
 ) -> Metrics:
     """What is invariant: circular convolutions alone, pooled, averaged, flattened.
 
-    Each reading takes a random stack of two layers and the trained nets' two. The
-    dense layer behind the last two readings is random: it acts on another size than
-    the trained one.
+    Each reading takes random layers and the trained nets'. The dense layer behind the
+    last two readings is random: it acts on another size than the trained one.
 
     Returns:
         invariance/{conv, max-pool, average} and logits/{dense, average}, invariance
@@ -226,45 +236,47 @@ def invariance_errors(
 
 
 def _invariances(per_seed, images: jax.Array, shifts: jax.Array) -> dict:
+    """One seed's errors by name, [net, shift]."""
     key, trained = per_seed
-    stack_key, dense_key = jax.random.split(key)
-
-    def readings(layers: Sequence[Layer]) -> dict[str, Callable]:
-        def maps(_, images):
-            for layer in layers:
-                images = advance(images, layer, geometry=GEOMETRIES["circular"])
-            return images
-
-        def logits(features):
-            flat = features.reshape(len(features), -1)
-            (dense,) = normals(dense_key, (flat.shape[1], 10))
-            return flat @ (dense / flat.shape[1] ** 0.5)
-
-        return {
-            "invariance/conv": maps,
-            "invariance/max-pool": lambda _, x: max_pool(maps(_, x), (2, 2), (2, 2)),
-            "invariance/average": lambda _, x: global_avg_pool(maps(_, x)),
-            "logits/dense": lambda _, x: logits(maps(_, x)),
-            "logits/average": lambda _, x: logits(global_avg_pool(maps(_, x))),
-        }
+    net_key, dense_key = jax.random.split(key)
 
     def measure(layers: Sequence[Layer]) -> dict[str, jax.Array]:
+        readings = _readings(layers, dense_key)
+
         def at(shift: jax.Array) -> dict[str, jax.Array]:
             found = {
                 name: jnp.max(invariance_error(apply, None, images, shift))
-                for name, apply in readings(layers).items()
+                for name, apply in readings.items()
             }
-            maps = readings(layers)["invariance/conv"]
+            maps = readings["invariance/conv"]
             error = equivariance_error(maps, None, images, shift)
             return {**found, "invariance/equivariance": jnp.max(error)}
 
         return jax.lax.map(at, shifts)
 
-    random = measure(random_stack(stack_key, depth=2))
-    rest = jax.lax.map(measure, list(trained))
-    return jax.tree.map(
-        lambda one, more: jnp.concatenate([one[None], more]), random, rest
-    )
+    return jax.lax.map(measure, _with_random((net_key, trained)))
+
+
+def _readings(layers: Sequence[Layer], dense_key: jax.Array) -> dict[str, Callable]:
+    """What is said to be invariant, each a function (None, images) -> outputs."""
+
+    def maps(_, images):
+        for layer in layers:
+            images = advance(images, layer, geometry=GEOMETRIES["circular"])
+        return images
+
+    def logits(features):
+        flat = features.reshape(len(features), -1)
+        (dense,) = normals(dense_key, (flat.shape[1], 10))
+        return flat @ (dense / flat.shape[1] ** 0.5)
+
+    return {
+        "invariance/conv": maps,
+        "invariance/max-pool": lambda _, x: max_pool(maps(_, x), (2, 2), (2, 2)),
+        "invariance/average": lambda _, x: global_avg_pool(maps(_, x)),
+        "logits/dense": lambda _, x: logits(maps(_, x)),
+        "logits/average": lambda _, x: logits(global_avg_pool(maps(_, x))),
+    }
 
 
 def feature_maps(key: jax.Array, photographs: np.ndarray) -> Metrics:
@@ -282,7 +294,7 @@ def feature_maps(key: jax.Array, photographs: np.ndarray) -> Metrics:
         (layer,) = random_stack(key, depth=1)
         still = advance(image, layer, geometry=geometry)
         moved = advance(roll(image, shift), layer, geometry=geometry)
-        left, right = sides(moved, still, shift, geometry)
+        left, right = sides(moved, still, shift)
         rows.append(jnp.stack([still, right, left, left - right])[:, 0, :, :, 0])
     label = "feature maps of the figure [padding; panel; row; column]"
     return {"feature-maps": Shown(np.asarray(jnp.stack(rows)), label)}

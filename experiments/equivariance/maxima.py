@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnn_jax.instruments import roll
 from cnn_jax.ops import max_pool
 from experiments.harness.claims import Grid, Metrics
 from experiments.harness.seeds import over_seeds
 
-WINDOWS = (2, 3, 4, 8)
+WINDOWS = (2, 3, 4, 8)  # each divides IMAGE_SIZE
+NUM_WINDOWS = 1000
 NUM_IMAGES = 400
 IMAGE_SIZE = 48
 NUM_LEVELS = 8  # gray levels of the quantized control: ties everywhere
@@ -44,30 +46,30 @@ def maximum(window: jax.Array) -> jax.Array:
 
 def _violations_of(key: jax.Array, size: int) -> dict[str, jax.Array]:
     order_key, lower_key, change_key = jax.random.split(key, 3)
-    # Shuffled whole numbers: no two entries of a window are equal.
-    order = jax.random.split(order_key, 1000)
-    windows = jax.vmap(lambda k: jax.random.permutation(k, size * size))(order)
-    windows = windows.reshape(-1, size, size).astype(jnp.float32)
-    jacobians = jax.vmap(jax.jacobian(maximum))(windows)
+    shape = (NUM_WINDOWS, size, size)
+    # Ranks of random numbers: no two entries of a window are equal.
+    drawn = jax.random.uniform(order_key, (NUM_WINDOWS, size * size))
+    flat = jnp.argsort(drawn, axis=1).astype(jnp.float32)
+    jacobians = jax.vmap(jax.jacobian(maximum))(flat.reshape(shape))
     nonzero = jnp.sum(jacobians != 0, axis=(1, 2))
 
-    def changed(windows: jax.Array, replaced: jax.Array) -> jax.Array:
+    def changed(replaced: jax.Array) -> jax.Array:
         """Outputs that change when one entry that is not the maximum is replaced."""
-        flat, new = windows.reshape(-1, size * size), replaced.reshape(-1, size * size)
+        before = jax.vmap(maximum)(flat.reshape(shape))
 
         def at(entry: jax.Array) -> jax.Array:
-            other = flat.at[:, entry].set(new[:, entry]).reshape(windows.shape)
-            moved = jax.vmap(maximum)(other) != jax.vmap(maximum)(windows)
-            return jnp.sum(moved & (flat[:, entry] != jnp.max(flat, axis=1)))
+            other = flat.at[:, entry].set(replaced[:, entry]).reshape(shape)
+            moved = jax.vmap(maximum)(other) != before
+            return jnp.sum(moved & (flat[:, entry] != before))
 
         return jnp.sum(jax.lax.map(at, jnp.arange(size * size)))
 
-    lowered = windows - jax.random.exponential(lower_key, windows.shape)
-    drawn = size * size * jax.random.normal(change_key, windows.shape)
+    lowered = flat - jax.random.exponential(lower_key, flat.shape)
+    other = jax.random.uniform(change_key, flat.shape, maxval=2.0 * size * size)
     return {
         "derivative": jnp.sum(nonzero != 1),
-        "lowered": changed(windows, lowered),
-        "any-change": changed(windows, drawn),
+        "lowered": changed(lowered),
+        "any-change": changed(other),
     }
 
 
@@ -111,23 +113,21 @@ def unchanged_shares(keys: jax.Array) -> Metrics:
 def _shares(key: jax.Array, window: int, shifts) -> tuple[jax.Array, jax.Array]:
     """Unchanged shares per image, of continuous and quantized input.
 
-    One map of maxima at stride 1 holds those of every shift: two entries that far
-    apart are the maxima before and after it.
+    One circular map of maxima at stride 1 holds those of every shift and stride: two
+    entries as far apart as the shift are the maxima before and after it.
 
     Returns:
         Two arrays [stride, shift, images].
     """
     images = jax.random.uniform(key, (NUM_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 1))
+    quantized = jnp.floor(images * NUM_LEVELS) / NUM_LEVELS
+    both = jnp.concatenate([images, quantized])
+    maxima = max_pool(both, (window, window), padding="CIRCULAR")
 
-    def shares(images: jax.Array) -> jax.Array:
-        maxima = max_pool(images, (window, window))[..., 0]
-        rows = []
-        for stride in (1, window):
-            for down, right in shifts:
-                height, width = maxima.shape[1] - down, maxima.shape[2] - right
-                before = maxima[:, :height:stride, :width:stride]
-                after = maxima[:, down::stride, right::stride]
-                rows.append(jnp.mean(before == after, axis=(1, 2)))
-        return jnp.stack(rows).reshape(2, len(shifts), -1)
+    def at(shift: jax.Array) -> jax.Array:
+        same = (roll(maxima, shift) == maxima)[..., 0]
+        strided = same[:, ::window, ::window]
+        return jnp.stack([jnp.mean(same, (1, 2)), jnp.mean(strided, (1, 2))])
 
-    return shares(images), shares(jnp.floor(images * NUM_LEVELS) / NUM_LEVELS)
+    shares = jnp.moveaxis(jax.lax.map(at, jnp.asarray(shifts)), 0, 1)
+    return shares[..., :NUM_IMAGES], shares[..., NUM_IMAGES:]

@@ -19,7 +19,7 @@ from cnn_jax.instruments import (
 from cnn_jax.models import LeNet
 from cnn_jax.ops import avg_pool, blur_pool, max_pool, polyphase_pool
 from cnn_jax.training import Config as TrainingConfig
-from cnn_jax.training import Data, chunk, init
+from cnn_jax.training import Data, State, chunk, init
 from experiments.harness.claims import Images, Metrics, Shown
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
@@ -97,13 +97,14 @@ def train_arms(
     train_labels = jnp.asarray(data.train.labels)
     test_images = jnp.asarray(data.test.images)
     functions: dict[str, tuple[TrainingConfig, Callable, Callable]] = {}
+    initial: dict[str, State] = {}
     trained = []
     for arm in arms:
         name, augmentation = parse_arm(arm)
         if name not in functions:
             functions[name] = _compiled(MODELS[name], images.shape[1:], batch, steps)
         config, step, predict = functions[name]
-        states = jax.jit(jax.vmap(partial(init, config=config)))(keys)
+        states = _initial_states(initial, keys, config)
         examples = Data(
             images, train_labels, jnp.asarray(augmentation), jnp.asarray(steps)
         )
@@ -113,6 +114,20 @@ def train_arms(
         sizes = [leaf[0].size for leaf in jax.tree.leaves(states.params)]
         trained.append(Trained(arm, states.params, predictions, sum(sizes)))
     return trained
+
+
+def _initial_states(
+    known: dict[str, State], keys: jax.Array, config: TrainingConfig
+) -> State:
+    """The states before training, drawn once for all models of one parameter tree.
+
+    Equal keys and equal trees give equal draws: this saves their compilation alone.
+    """
+    draw = jax.vmap(partial(init, config=config))
+    tree = str(jax.eval_shape(draw, keys))
+    if tree not in known:
+        known[tree] = jax.jit(draw)(keys)
+    return known[tree]
 
 
 def _compiled(model: LeNet, image_shape: tuple[int, ...], batch: int, steps: int):
@@ -148,7 +163,7 @@ def moving_metrics(
     metrics: dict = {}
     lost_table, right_grid, protocols = [], [], []
     for arm in trained:
-        right = np.asarray(arm.predictions == labels)
+        right = np.asarray(arm.predictions) == labels
         metrics[f"clean-accuracy/{arm.arm}"] = 100 * right[:, 0].mean(1)
         lost = [
             _lost(arm, labels, distance == pixels).mean(1)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnn_jax.instruments import slide
 from experiments.equivariance import ALL_ARMS, ARMS, CLAIMS, Config
 from experiments.equivariance.geometry import (
     GEOMETRIES,
@@ -68,9 +69,12 @@ def small_errors(name, layer):
         images = band_limit(images)
     layers = [bind(advance, one) for one in random_stack(jax.random.key(1), depth=2)]
     if layer == "unshared":
-        layers = [bind(advance_unshared, jax.random.key(2))]
+        kernels = jax.random.normal(jax.random.key(2), (20, 20, 9, 4)) / 3
+        layers = [bind(advance_unshared, kernels)]
     shifts = geometry.grid(2)
-    return np.stack([errors(layers, images, shifts, geometry, s) for s in geometry.strides])
+    return np.stack(
+        [errors(layers, images, shifts, geometry, s) for s in geometry.strides]
+    )
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -85,9 +89,9 @@ def test_independent_kernels_commute_in_no_geometry(name):
 
 
 def test_the_overlap_counts_every_output_whose_field_lies_inside_both_images():
-    valid = GEOMETRIES["valid"]
     still = jnp.ones((1, 5, 5, 1))
-    left, right = sides(jnp.full_like(still, 2), still, jnp.asarray((1, -2)), valid)
+    moved = jnp.full_like(still, 2)
+    left, right = sides(moved, still, jnp.asarray((1, -2)), slide, "overlap")
     assert jnp.sum(left != 0) == jnp.sum(right != 0) == 4 * 3
 
 
@@ -105,7 +109,8 @@ def test_a_kernel_that_differs_in_one_place_is_noticed():
 
 
 def test_the_slope_of_the_displacement_is_one_over_the_stride(photographs):
-    layers = [(jnp.ones((1, 1, 5, 5, 1, 6)) + jnp.arange(5)[:, None, None, None], jnp.zeros((1, 1, 6)))]
+    kernels = jax.random.normal(jax.random.key(3), (1, 1, 5, 5, 1, 6))
+    layers = [(kernels, jnp.zeros((1, 1, 6)))]
     metrics = displacements(keys(0, 1), photographs, layers, ("net",))
     for stride in (1, 2, 4):
         np.testing.assert_allclose(metrics[f"slope/{stride}"].values, 1 / stride)
@@ -130,8 +135,14 @@ def test_sharing_tiling_and_their_controls(photographs):
 
 def test_averaging_is_invariant_and_nothing_else_is(photographs):
     layers = [
-        (jax.random.normal(jax.random.key(3), (1, 1, 3, 3, 1, 2)), jnp.zeros((1, 1, 2))),
-        (jax.random.normal(jax.random.key(4), (1, 1, 3, 3, 2, 2)), jnp.zeros((1, 1, 2))),
+        (
+            jax.random.normal(jax.random.key(3), (1, 1, 3, 3, 1, 2)),
+            jnp.zeros((1, 1, 2)),
+        ),
+        (
+            jax.random.normal(jax.random.key(4), (1, 1, 3, 3, 2, 2)),
+            jnp.zeros((1, 1, 2)),
+        ),
     ]
     metrics = invariance_errors(keys(0, 1), photographs, layers, ("net",), 1)
     for name in ("invariance/average", "logits/average", "invariance/equivariance"):
@@ -200,7 +211,9 @@ def test_moving_metrics_of_known_predictions():
 def test_without_the_needed_arms_the_conferred_claim_has_no_metric():
     labels = np.asarray([0, 1])
     net = Trained("max", {}, jnp.zeros((1, 49, 2), int), 1)
-    assert "pooling-less-augmentation" not in moving_metrics(keys(0, 1), [net], labels, 3)
+    assert "pooling-less-augmentation" not in moving_metrics(
+        keys(0, 1), [net], labels, 3
+    )
 
 
 def test_every_row_and_arm_of_the_ledger_is_a_claim_and_nothing_else():

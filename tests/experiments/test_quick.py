@@ -1,0 +1,76 @@
+"""The main job with --quick, from the command line to a replay."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.equivariance import CLAIMS
+
+ROOT = Path(__file__).parents[2]
+# Smaller than --quick: what is tested is the path, not the accuracy.
+SMALL = ("--quick", "--steps=12", "--num_test=40", "--max_shift=3")
+
+
+def launch(*words):
+    return subprocess.run(
+        [sys.executable, "launch.py", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    done = launch("--exp=equivariance", *SMALL, f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    (directory,) = (out / "equivariance").iterdir()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def result(run):
+    return json.loads((run / "result.json").read_text())
+
+
+def test_every_claim_of_the_ledger_is_measured(result):
+    verdicts = {claim["id"]: claim["verdict"] for claim in result["claims"]}
+    assert set(verdicts) == {claim.id for claim in CLAIMS}
+    assert "not measured" not in verdicts.values()
+    assert "invalid" not in verdicts.values()
+
+
+def test_every_law_comes_out_as_expected(result):
+    expected = {"yes": "supported", "no": "refuted"}
+    for claim in result["claims"]:
+        if claim["kind"] == "law":
+            assert claim["verdict"] == expected[claim["expected"]], claim["id"]
+
+
+def test_every_control_of_a_law_holds(result):
+    laws = [control for control in result["controls"] if control["kind"] == "law"]
+    assert len(laws) >= 12
+    for control in laws:
+        assert control["verdict"] == "supported", control["id"]
+
+
+def test_the_run_leaves_a_report_with_every_figure(run):
+    report = (run / "report.html").read_text()
+    assert report.count("<svg") >= 5
+    assert len(list((run / "figures").iterdir())) == 5
+
+
+def test_a_replay_is_bit_identical_and_an_edited_config_is_not(run):
+    same = launch(f"--replay={run}")
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert "bit-identical" in same.stdout
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"steps": 13}))
+    other = launch(f"--replay={run}")
+    assert other.returncode == 1
+    assert "steps" in other.stdout + other.stderr

@@ -1,0 +1,84 @@
+"""README says what is so: its commands, its results, its ten lines."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_ten_lines_of_the_library_run_and_mean_what_they_say():
+    (code,) = commands("python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    names = {}
+    exec(code, names)
+    assert names["maps"].shape == (8, 16, 16, 16)
+    assert names["error"].shape == (8,)
+    assert names["error"].max() > 0.01  # zero padding of images that fill the frame
+
+
+def test_each_of_the_two_commands_is_one_line_that_sets_itself_up():
+    shell = commands("sh")
+    main, tests = shell[0].splitlines(), shell[1].splitlines()
+    assert len(main) == len(tests) == 1
+    for line in (*main, *tests):
+        assert line.startswith("python3 -m venv .venv && ")
+        assert "install -q -r requirements.txt" in line
+    assert main[0].endswith("launch.py --exp=equivariance")
+    assert tests[0].endswith("-m pytest")
+    with_uv = shell[2].splitlines()
+    assert [line.rpartition(" && ")[2] for line in with_uv] == [
+        line.rpartition(" && ")[2] for line in (*main, *tests)
+    ]
+
+
+def test_continuous_integration_takes_the_test_command_from_here():
+    run = (ROOT / ".ci" / "run").read_text()
+    assert "<!-- test command -->" in run
+    assert "<!-- test command -->" in README
+
+
+def test_every_local_link_leads_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_pins_hold_every_dependency_and_no_address():
+    pins = (ROOT / "requirements.txt").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    for requirement in wanted:
+        name = re.match(r"[\w-]+", requirement)[0].replace("_", "-").lower()
+        assert re.search(rf"^{name}==", pins, re.MULTILINE), name
+    assert "://" not in pins
+    assert "index-url " not in pins.replace("--no-emit-index-url ", "")
+
+
+@pytest.mark.parametrize("experiment", [p.name for p in (ROOT / "results").glob("*")])
+def test_a_published_result_belongs_to_an_experiment(experiment):
+    assert list((ROOT / "experiments").glob(f"{experiment}*"))
+
+
+def test_the_library_imports_without_flax_absl_or_matplotlib():
+    code = (
+        "import sys, cnn_jax; "
+        "print({m.partition('.')[0] for m in sys.modules}"
+        " & {'flax', 'absl', 'matplotlib', 'experiments', 'tensorflow', 'optax'})"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "set()"
