@@ -14,6 +14,7 @@ from jax.lax import PrecisionLike
 from jax.typing import ArrayLike, DTypeLike
 
 from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms.banded import conv_banded
 from cnn_jax.ops.algorithms.direct import conv_direct
 from cnn_jax.ops.algorithms.im2col import conv_im2col
 from cnn_jax.ops.algorithms.selection import select
@@ -28,7 +29,12 @@ from cnn_jax.ops.windows import (
     span,
 )
 
-_ALGORITHMS = {"direct": conv_direct, "im2col": conv_im2col, "shifted": conv_shifted}
+_ALGORITHMS = {
+    "direct": conv_direct,
+    "im2col": conv_im2col,
+    "shifted": conv_shifted,
+    "banded": conv_banded,
+}
 
 ALGORITHM_NAMES = ("auto", *_ALGORITHMS)
 
@@ -69,8 +75,8 @@ def conv(
       precision: of the products, as in jax.lax.
       preferred_element_type: of the sums and the outputs, as in jax.lax.
       algorithm: "direct" (XLA's convolution), "im2col" (one matrix product), "shifted"
-        (one product per tap), or "auto", which picks one of them by
-        `algorithms.selection`.
+        (one product per tap), "banded" (one product of whole rows), or "auto", which
+        picks one of them by `algorithms.selection`.
 
     Returns:
       [N, *out, O] with out = ⌊(low + n + high − (k − 1)·d − 1) / s⌋ + 1 per axis.

@@ -15,7 +15,7 @@ from cnn_jax.ops import conv
 from cnn_jax.ops.algorithms import Settings
 from cnn_jax.ops.algorithms.selection import select
 
-ALGORITHMS = ["direct", "im2col", "shifted"]
+ALGORITHMS = ["direct", "im2col", "shifted", "banded"]
 
 # spatial, window, channels, features, settings
 CASES: dict[str, Any] = {
@@ -39,6 +39,7 @@ QUICK = {
     ("line", "direct"),
     ("one-channel", "shifted"),
     ("groups", "im2col"),
+    ("line", "banded"),
     ("depthwise", "shifted"),
 }
 
@@ -63,7 +64,7 @@ def test_derivatives_of_both_orders_agree_with_differences(
     ("name", "algorithm"),
     [
         pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.exhaustive)
-        for pair in itertools.product(CASES, ["im2col", "shifted"])
+        for pair in itertools.product(CASES, ["im2col", "shifted", "banded"])
     ],
 )
 def test_second_derivatives_agree_with_those_of_xla(name: str, algorithm: str) -> None:
@@ -171,9 +172,13 @@ def plain(groups: int = 1, input_dilation: int = 1) -> Settings:
 @pytest.mark.parametrize(
     ("inputs", "kernel", "settings", "algorithm"),
     [
-        ((64, 32, 32, 1), (5, 5, 1, 6), plain(), "shifted"),
-        ((64, 16, 16, 6), (5, 5, 6, 16), plain(), "im2col"),
-        ((64, 20, 20, 6), (5, 5, 6, 16), plain(), "im2col"),
+        ((64, 32, 32, 1), (5, 5, 1, 6), plain(), "banded"),
+        ((64, 16, 16, 6), (5, 5, 6, 16), plain(), "banded"),
+        ((64, 41, 41, 1), (5, 5, 1, 6), plain(), "banded"),
+        ((64, 42, 42, 1), (5, 5, 1, 6), plain(), "shifted"),
+        ((64, 32, 32, 1), (3, 3, 1, 6), plain(), "shifted"),
+        ((64, 16, 16, 7), (5, 5, 7, 16), plain(), "im2col"),
+        ((64, 16, 16, 6), (5, 5, 6, 32), plain(), "im2col"),
         ((64, 32, 32, 6), (3, 3, 1, 6), plain(groups=6), "shifted"),
         ((8, 56, 56, 64), (1, 1, 64, 256), plain(), "im2col"),
         ((64, 28, 28, 1), (5, 5, 1, 64), plain(), "im2col"),

@@ -69,7 +69,7 @@ def expected(inputs: np.ndarray, kernel: np.ndarray, settings: Any) -> np.ndarra
     )
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 @pytest.mark.parametrize(
     ("spatial", "window", "channels", "features", "settings"), GRID
 )
@@ -180,7 +180,7 @@ def test_conv_is_linear_in_inputs_and_in_kernel(name: str) -> None:
     np.testing.assert_allclose(in_kernel, 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 def test_the_gradients_are_the_adjoints(algorithm: str) -> None:
     inputs, kernel = draw((7, 6), (3, 2), 2, 3)
     with jax.enable_x64(True):
@@ -215,7 +215,7 @@ def test_causal_outputs_have_exactly_zero_gradient_to_the_future(
     np.testing.assert_array_equal(influence > 0, seen)
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 @pytest.mark.parametrize("channels", [1, 4])
 def test_bfloat16_outputs_are_off_by_their_own_rounding_only(
     algorithm: str, channels: int
@@ -229,7 +229,7 @@ def test_bfloat16_outputs_are_off_by_their_own_rounding_only(
     assert (error <= 2.0**-8 * abs(exact) + 1e-5).all()
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_wider_element_type_is_what_comes_out(algorithm: str, channels: int) -> None:
     drawn = draw((6,), (5,), channels, 4)
@@ -247,7 +247,7 @@ def test_a_wider_element_type_is_what_comes_out(algorithm: str, channels: int) -
     assert [a.dtype for a in pullback(outputs)] == [jnp.bfloat16, jnp.bfloat16]
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_an_empty_batch_gives_empty_outputs_and_zero_gradients(
     algorithm: str, channels: int
@@ -263,7 +263,7 @@ def test_an_empty_batch_gives_empty_outputs_and_zero_gradients(
     assert not jax.jit(jax.grad(total))(kernel).any()
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 def test_an_empty_axis_gives_an_empty_output(algorithm: str) -> None:
     outputs = conv(
         jnp.zeros((2, 0, 4, 1)),
@@ -274,7 +274,7 @@ def test_an_empty_axis_gives_an_empty_output(algorithm: str) -> None:
     assert outputs.shape == (2, 0, 4, 2)
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted"])
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 @pytest.mark.parametrize("padding", ["SAME", "CIRCULAR", "REFLECT", "REPLICATE"])
 def test_axes_of_size_one_are_images_too(algorithm: str, padding: str) -> None:
     inputs, kernel = draw((1, 1), (3, 2), 2, 2)

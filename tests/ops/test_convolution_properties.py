@@ -57,7 +57,7 @@ def cases(draw: st.DrawFn) -> Case:
             "kernel_dilation": per_axis(1, 2),
             "feature_group_count": groups,
         },
-        draw(st.sampled_from(("auto", "direct", "im2col", "shifted"))),
+        draw(st.sampled_from(("auto", "direct", "im2col", "shifted", "banded"))),
     )
 
 
