@@ -25,8 +25,8 @@ features or channels are more, or windows narrower, im2col wins again: 32x28x28x
 7x7 with gradients in a scan 39 banded, 26 im2col; 64x16x16x6 -> 16, 3x3 7.9 and 5.0.
 
 The direct gradient takes 4 to 85 times longer inside a scan than outside. The rule
-keeps "direct" where another algorithm's forward pass costs more than about twice as much, as
-in the last two rows: in a training loop name "im2col" there.
+keeps "direct" where another algorithm's forward pass costs more than about twice as
+much, as in the last two rows: in a training loop name "im2col" there.
 """
 
 import math
