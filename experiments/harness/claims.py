@@ -213,7 +213,7 @@ class Claim(Part):
     def rule(self) -> str:
         if not self.parts:
             return super().rule
-        return " AND ".join(f"{part.metric} {part.rule}" for part in self.parts)
+        return " AND ".join(part.rule for part in self.parts)
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -88,7 +88,16 @@ def answer(result: Mapping[str, Any]) -> dict[str, Any]:
         "claims": table.count(len(claims), "claim"),
         "counts": [(verdict, number) for verdict, number in found if number],
         "controls": table.controls_hold(result["controls"]),
-        "failed": [c for c in result["controls"] if c["verdict"] != "supported"],
+        "failed": [
+            control
+            for control in result["controls"]
+            if control["verdict"] not in ("supported", "inconclusive")
+        ],
+        "undecided": [
+            control
+            for control in result["controls"]
+            if control["verdict"] == "inconclusive"
+        ],
         "surprises": [claim for claim in claims if table.is_surprise(claim)],
     }
 

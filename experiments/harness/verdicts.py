@@ -168,11 +168,16 @@ def _guarded(
 ) -> tuple[Verdict, list[str]]:
     """A control that is not supported makes invalid, few replicates come before it."""
     failed = [control for control in controls if control.verdict != "supported"]
-    reasons = [f"control {control.id} {control.verdict}" for control in failed]
+    few = any(finding.few for finding in findings)
+    reasons = [
+        f"control {control.id.rpartition(':')[2]} {control.verdict}"
+        for control in failed
+        if not (few and control.verdict == "inconclusive")  # for the same reason
+    ]
     for finding in findings:
         name = f"{finding.part.metric}: " if len(findings) > 1 else ""
         reasons += [f"{name}{finding.note}"] if finding.note else []
-    if verdict == "not measured" or any(finding.few for finding in findings):
+    if verdict == "not measured" or few:
         return verdict, reasons
     return ("invalid" if failed else verdict), reasons
 

@@ -52,7 +52,7 @@ def test_a_conjunction_prints_all_its_rules():
         expected="open",
         parts=parts,
     )
-    assert claim.rule == "presence > 2 points AND ratio within 0.02 of 1"
+    assert claim.rule == "> 2 points AND within 0.02 of 1"
     assert claim.rules == parts
 
 

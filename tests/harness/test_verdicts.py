@@ -55,7 +55,7 @@ def test_a_conjunction_holds_its_parts_and_null_in_its_own_fields():
         assert record[field] is None
     assert [part["verdict"] for part in record["parts"]] == ["supported", "refuted"]
     assert [part["metric"] for part in record["parts"]] == ["a", "b"]
-    assert record["rule"] == "a > 0 AND b > 0"
+    assert record["rule"] == "> 0 AND > 0"
     assert record["verdict"] == "refuted"
 
 
@@ -88,7 +88,7 @@ def test_a_control_that_is_not_supported_makes_its_row_invalid(kind):
 def test_a_control_in_doubt_makes_its_row_invalid():
     found = judged(guarded("conditional"), SURE, g=SURE - 0.5)
     assert found.verdict == "invalid"
-    assert found.note.startswith("control row:guard inconclusive")
+    assert found.note.startswith("control guard inconclusive")
 
 
 def test_few_seeds_are_inconclusive_before_a_control_makes_them_invalid():
