@@ -84,7 +84,8 @@ from cnn_jax.ops import conv, convolve
             (1, 5, 1),
             (3, 1, 1),
             {"algorithm": "winograd"},
-            r"algorithm: expected one of auto, direct, im2col, shifted, got 'winograd'",
+            r"algorithm: expected one of auto, direct, im2col, shifted, banded, "
+            "got 'winograd'",
         ),
         (
             (1, 5, 1),
