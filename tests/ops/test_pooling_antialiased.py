@@ -55,11 +55,16 @@ def test_one_tap_is_plain_subsampling():
 
 
 def test_a_blur_keeps_a_constant_and_removes_the_fastest_oscillation():
-    constant, alternating = jnp.full((1, 8, 1), 3.0), jnp.asarray([1.0, -1.0] * 4)
-    for taps in TAPS[1:]:
-        blur = functools.partial(ops.blur_pool, taps=taps, padding="CIRCULAR")
-        np.testing.assert_array_equal(blur(constant, 2), 3.0)
-        np.testing.assert_array_equal(blur(alternating.reshape(1, 8, 1), 1), 0.0)
+    constant, alternating = np.full((1, 8, 1), 3.0), np.asarray([1.0, -1.0] * 4)
+    both = np.concatenate([constant, alternating.reshape(1, 8, 1)]).astype(np.float32)
+    expected = np.stack([np.full((8, 1), 3.0), np.zeros((8, 1))])
+
+    @jax.jit
+    def blurs(x):
+        return [ops.blur_pool(x, 1, taps=t, padding="CIRCULAR") for t in TAPS[1:]]
+
+    for blurred in blurs(both):
+        np.testing.assert_array_equal(blurred, expected)
 
 
 @pytest.mark.parametrize("padding", ["VALID", 2, ((1, 0), (3, 1))])
@@ -150,19 +155,23 @@ def test_values_that_are_not_chosen_do_not_spoil_the_rest():
 def test_downsampling_takes_any_number_of_batch_axes_with_a_tuple_of_strides(batch):
     inputs = draw(*batch, 4, 6, 2)
     merged = inputs.reshape(math.prod(batch), 4, 6, 2)
-    for pool in (ops.blur_pool, ops.polyphase_pool):
-        pooled = pool(inputs, (2, 3))
+
+    @jax.jit
+    def pools(x):
+        return ops.blur_pool(x, (2, 3)), ops.polyphase_pool(x, (2, 3))
+
+    for pooled, one_axis in zip(pools(inputs), pools(merged), strict=True):
         assert pooled.shape == (*batch, 2, 2, 2)
-        one_axis = pool(merged, (2, 3))
         np.testing.assert_array_equal(pooled, one_axis.reshape(pooled.shape))
 
 
 def test_downsampling_keeps_dtypes_and_blurs_integers_in_float32():
-    narrow = jnp.asarray(draw(1, 4, 4, 1), jnp.bfloat16)
-    for pool in (ops.blur_pool, ops.polyphase_pool):
-        assert pool(narrow, 2).dtype == jnp.bfloat16
     whole = jnp.arange(16).reshape(1, 4, 4, 1)
-    assert ops.blur_pool(whole, 2).dtype == jnp.float32
+    for pool in (ops.blur_pool, ops.polyphase_pool):
+        halve = functools.partial(pool, strides=2)
+        narrow = jax.eval_shape(halve, whole.astype(jnp.bfloat16))
+        assert narrow.dtype == jnp.bfloat16
+    assert jax.eval_shape(lambda x: ops.blur_pool(x, 2), whole).dtype == jnp.float32
     np.testing.assert_array_equal(
         ops.polyphase_pool(whole, 2)[0, :, :, 0], [[5, 7], [13, 15]]
     )
@@ -170,6 +179,7 @@ def test_downsampling_keeps_dtypes_and_blurs_integers_in_float32():
 
 def test_polyphase_pooling_is_the_same_under_vmap():
     inputs = draw(3, 2, 4, 4, 2)
-    mapped = jax.vmap(lambda x: ops.polyphase_pool(x, 2))(inputs)
-    one_by_one = np.stack([ops.polyphase_pool(image, 2) for image in inputs])
+    pool = jax.jit(lambda x: ops.polyphase_pool(x, 2))
+    mapped = jax.vmap(pool)(inputs)
+    one_by_one = np.stack([pool(images) for images in inputs])
     np.testing.assert_array_equal(mapped, one_by_one)

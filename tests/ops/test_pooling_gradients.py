@@ -26,12 +26,18 @@ POOLS = {
 }
 
 
-@pytest.mark.parametrize("name", POOLS)
-def test_two_orders_of_derivatives_are_right_in_both_modes(name):
+SIMPLE = ("max", "max-staged", "avg", "blur", "polyphase", "global-max")
+
+
+@pytest.mark.parametrize("names", [SIMPLE, sorted(POOLS.keys() - set(SIMPLE))], ids=str)
+def test_two_orders_of_derivatives_are_right_in_both_modes(names):
+    def pools(x):  # together: compiling each on its own takes far longer
+        return {name: POOLS[name](x) for name in names}
+
     with jax.enable_x64(True):
         values = np.random.default_rng(1).permutation(4 * 6).reshape(1, 4, 6, 1)
         inputs = jnp.asarray((values - 10.3) / 10)  # no ties, no zeros
-        check_grads(jax.jit(POOLS[name]), (inputs,), order=2, modes=("fwd", "rev"))
+        check_grads(jax.jit(pools), (inputs,), order=2, modes=("fwd", "rev"))
 
 
 def gradient(pool, inputs):
@@ -79,14 +85,14 @@ def test_a_maximum_depends_on_one_value_of_each_window_only():
     np.testing.assert_array_equal(jacobian.sum(1), np.ones(4))
 
 
-EXPONENTS = (1, 1.5, 2, 2.5, 3, 4, 7.5)
+EXPONENTS = (1, 1.5, 2, 3, 7.5)
 
 
 def norms(inputs):
-    """Every p-norm of one window of 3 values, by name."""
+    """p-norms of 3 values, by p; those of the global pool by -p."""
     values = inputs.reshape(1, 3, 1)
     windowed = {p: ops.lp_pool(values, p, (3,)).sum() for p in EXPONENTS}
-    whole = {-p: ops.global_lp_pool(values, p).sum() for p in EXPONENTS}
+    whole = {-p: ops.global_lp_pool(values, p).sum() for p in (1.5, 2)}
     return windowed | whole
 
 
