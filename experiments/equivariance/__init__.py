@@ -43,6 +43,7 @@ from experiments.harness.lab import Lab
 
 __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
 
+NUM_PATCHES = 2  # one of each photograph
 DATA = ("digits", "mnist")
 ARMS = ("max", "max+aug", "strided", "strided+aug", "blur", "polyphase")
 ALL_ARMS = (
@@ -109,7 +110,7 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
         labels=data.test.labels[: config.num_test],
     )
     data = dataclasses.replace(data, test=test)
-    photographs = lab.photographs(SIZE, 4)
+    photographs = lab.photographs(SIZE, NUM_PATCHES)
     arms = config.arm_names
     trained = train_arms(
         keys,

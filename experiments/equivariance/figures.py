@@ -221,7 +221,8 @@ def _error_by_depth(metrics: Metrics) -> "Figure":
     axes.set_xlabel("layers")
     axes.set_ylabel("equivariance error, worst")
     axes.set_title(
-        "Errors at the border spread with depth; rounding does not", loc="left"
+        "Rounding stays rounding over 15 layers; the border is felt from the first",
+        loc="left",
     )
     axes.legend(bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False, fontsize=9)
     return figure

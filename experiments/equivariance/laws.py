@@ -280,7 +280,7 @@ def _readings(layers: Sequence[Layer], dense_key: jax.Array) -> dict[str, Callab
 
 
 def feature_maps(key: jax.Array, photographs: np.ndarray) -> Metrics:
-    """What the eye sees of it: one channel under circular and under zero padding.
+    """What the eye sees of it: the most active channel under two paddings.
 
     Returns:
         "feature-maps" [geometry, panel, H, W]: the map, the map shifted, the map of
@@ -295,6 +295,8 @@ def feature_maps(key: jax.Array, photographs: np.ndarray) -> Metrics:
         still = advance(image, layer, geometry=geometry)
         moved = advance(roll(image, shift), layer, geometry=geometry)
         left, right = sides(moved, still, shift)
-        rows.append(jnp.stack([still, right, left, left - right])[:, 0, :, :, 0])
+        panels = jnp.stack([still, right, left, left - right])[:, 0]
+        channel = jnp.argmax(jnp.mean(still, axis=(0, 1, 2)))
+        rows.append(panels[..., channel])
     label = "feature maps of the figure [padding; panel; row; column]"
     return {"feature-maps": Shown(np.asarray(jnp.stack(rows)), label)}

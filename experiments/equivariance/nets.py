@@ -229,8 +229,15 @@ def _protocols(keys: jax.Array, arm: Trained, shifts: np.ndarray) -> np.ndarray:
     draws) and a crop at an offset (as Zhang draws) are both the zero-fill shift of
     the grid. randint(-m, m) never draws +m.
     """
-    every = np.arange(len(shifts))
     half_open = np.flatnonzero(np.all(shifts < shifts.max(), axis=1))
+    return 100 * np.asarray(_agreements(keys, arm.predictions, half_open))
+
+
+@jax.jit
+def _agreements(
+    keys: jax.Array, predictions: jax.Array, half_open: jax.Array
+) -> jax.Array:
+    every = jnp.arange(predictions.shape[1])
 
     def measure(key: jax.Array, predictions: jax.Array) -> jax.Array:
         zhang_key, aps_key = jax.random.split(key)
@@ -242,4 +249,4 @@ def _protocols(keys: jax.Array, arm: Trained, shifts: np.ndarray) -> np.ndarray:
             ]
         )
 
-    return 100 * np.asarray(jax.jit(jax.vmap(measure))(keys, arm.predictions))
+    return jax.vmap(measure)(keys, predictions)

@@ -29,6 +29,10 @@ def test_threads_and_precision_are_pinned_before_jax_starts(
     assert os.environ["XLA_FLAGS"] == "--xla_gpu_deterministic_ops=true"
     environment.prepare("cpu", 1)
     assert os.environ["JAX_PLATFORMS"] == "cpu"
+    assert "--xla_backend_optimization_level=1" in os.environ["XLA_FLAGS"]
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    environment.prepare("cpu", 1)  # what the user set stays
+    assert os.environ["XLA_FLAGS"] == "--xla_backend_optimization_level=3"
 
 
 def test_compiled_programs_are_kept_in_the_cache_directory(
