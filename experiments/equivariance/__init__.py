@@ -20,6 +20,7 @@ Takes about three minutes for 5 seeds and six arms on 2 CPU cores, half a minute
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 
@@ -60,7 +61,7 @@ ALL_ARMS = (
     "global",
     "global+aug",
 )
-QUICK = {"arms": "max,strided,strided+aug", "steps": 150, "num_seeds": 1}
+QUICK = {"arms": "max,strided,strided+aug", "steps": 150, "depth": 4, "num_seeds": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Config:
     steps: int = 300  # Adam steps per net
     batch: int = 64  # images per step
     max_shift: int = 3  # largest shift of the grid, in pixels, 1 to 6
+    depth: int = 15  # deepest of the random stacks, 1 to 15
     num_test: int = 1000  # test images at most
 
     def __post_init__(self):
@@ -88,6 +90,8 @@ class Config:
                 raise ValueError(
                     f"expected {name} of 1 or more, got {getattr(self, name)}"
                 )
+        if not 1 <= self.depth <= 15:
+            raise ValueError(f"expected depth in 1 to 15, got {self.depth}")
         if not 1 <= self.max_shift <= 6:
             raise ValueError(
                 "expected max_shift in 1 to 6, the margin around the digits, got "
@@ -123,9 +127,9 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     )
     layers = conv_layers(trained)
     metrics = dict(moving_metrics(keys, trained, data.test.labels, config.max_shift))
-    laws = {
+    laws: dict[str, Callable[[], Metrics]] = {
         "paddings": lambda: convolution_errors(
-            keys, photographs, layers, arms, config.max_shift
+            keys, photographs, layers, arms, config.max_shift, config.depth
         ),
         "displacement": lambda: displacements(keys, photographs, layers, arms),
         "sharing": lambda: sharing_errors(keys, photographs, config.max_shift),
@@ -136,7 +140,4 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
         "feature maps": lambda: feature_maps(keys[0], photographs),
         "maxima": lambda: {**max_dependence(keys), **unchanged_shares(keys)},
     }
-    for done, (label, measure) in enumerate(laws.items(), start=1):
-        metrics.update(measure())
-        lab.progress(done, len(laws), f"law: {label}")
-    return metrics
+    return metrics | lab.measure(laws)

@@ -34,7 +34,8 @@ Translation = Callable[[jax.Array, jax.Array], jax.Array]
 Align = Literal["translate", "overlap", "best"]
 
 SIZE = 36  # divisible by 2, 3 and 4; 15 valid 3x3 layers leave 6 pixels
-DEPTH = 15
+DEEPEST = 15
+TRAINED_REACH = 4  # pixels beyond which two 5x5 layers do not see
 CONTENT = 12  # of the images with an empty margin
 WIDTH = 4  # channels of the random stacks
 WIDEST = 16  # channels of the widest layer of all nets
@@ -60,12 +61,11 @@ class Geometry:
     align: Align = "translate"
     shifts: Literal["all", "aligned", "odd", "half"] = "all"
 
-    @property
-    def depths(self) -> tuple[int, ...]:
+    def depths(self, deepest: int) -> tuple[int, ...]:
         """The depths that are compared: fewer where every depth has its own size."""
         if self.padding in ("VALID", "FULL"):
-            return (1, 2, 4, 8, DEPTH)
-        return tuple(range(1, DEPTH + 1))
+            return (*(depth for depth in (1, 2, 4, 8) if depth < deepest), deepest)
+        return tuple(range(1, deepest + 1))
 
     def grid(self, max_shift: int) -> np.ndarray:
         """[K, 2] shifts without 0, in pixels ("aligned": in strides)."""
@@ -109,7 +109,7 @@ def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
     return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-def random_stack(key: jax.Array, depth: int = DEPTH) -> list[Layer]:
+def random_stack(key: jax.Array, depth: int) -> list[Layer]:
     """He-normal 3x3 kernels and normal biases: a net that keeps its scale."""
     channels = (1, *(WIDTH,) * (depth - 1))
     kernels = normals(
@@ -249,7 +249,7 @@ def errors(
         strides: of the first layers.
 
     Returns:
-        [depths, K], of those in `geometry.depths`.
+        [depths, K], of those in `geometry.depths(len(layers))`.
     """
     total = int(np.prod(strides))
     steps = shifts * total if geometry.shifts == "aligned" else shifts
@@ -260,7 +260,7 @@ def errors(
         stride = strides[depth - 1] if depth <= len(strides) else 1
         passed *= stride
         outputs = layer(outputs, geometry=geometry, stride=stride)
-        if depth not in geometry.depths:
+        if depth not in geometry.depths(len(layers)):
             continue
         each = _widen(outputs).reshape(
             -1, *images.shape[:1], *outputs.shape[1:3], WIDEST
@@ -270,14 +270,16 @@ def errors(
     return np.stack(found)
 
 
-def pictures(photographs: np.ndarray, geometry: Geometry, max_shift: int) -> np.ndarray:
+def pictures(
+    photographs: np.ndarray, geometry: Geometry, max_shift: int, depth: int
+) -> np.ndarray:
     """The images that a geometry is measured on: [N, H, W, 1].
 
     A margin is as wide as shift and layers together can reach, so that nothing
     non-zero ever meets the border; full padding needs the shift alone.
     """
     if geometry.images == "margin":
-        reach = 0 if geometry.padding == "FULL" else DEPTH
+        reach = 0 if geometry.padding == "FULL" else max(depth, TRAINED_REACH)
         width = max_shift + reach
         edges = ((0, 0), (width, width), (width, width), (0, 0))
         return np.pad(photographs[:, :CONTENT, :CONTENT], edges)

@@ -8,6 +8,7 @@ trained ones.
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from cnn_jax.instruments import (
 from cnn_jax.ops import conv, global_avg_pool, max_pool
 from experiments.equivariance.geometry import (
     CONTENT,
-    DEPTH,
+    DEEPEST,
     GEOMETRIES,
     SIZE,
     WIDTH,
@@ -45,7 +46,7 @@ STRIDES = (1, 2, 4)
 
 
 def convolution_errors(
-    keys: jax.Array, photographs: np.ndarray, trained, arms, max_shift: int
+    keys: jax.Array, photographs: np.ndarray, trained, arms, max_shift: int, depth: int
 ) -> Metrics:
     """conv-equivariant: the equivariance error under every geometry, and its control.
 
@@ -55,21 +56,26 @@ def convolution_errors(
     """
     nets = [
         [stack, *_of_seed(trained, seed)]
-        for seed, stack in enumerate(_unstack(over_seeds(random_stack)(keys)))
+        for seed, stack in enumerate(
+            _unstack(over_seeds(partial(random_stack, depth=depth))(keys))
+        )
     ]
-    size = CONTENT + 2 * (max_shift + DEPTH)  # of the largest canvas
+    size = CONTENT + 2 * (max_shift + DEEPEST)  # of the largest canvas
     shape = (max(size, SIZE) + 2,) * 2 + (9, WIDTH)
     independent = over_seeds(lambda key: normals(key, shape)[0] / 3)(keys)
     metrics, unshared = {}, []
     for name, geometry in GEOMETRIES.items():
-        images = jnp.asarray(pictures(photographs, geometry, max_shift))
+        images = jnp.asarray(pictures(photographs, geometry, max_shift, depth))
         shifts = geometry.grid(max_shift)
         arguments = (images, shifts, geometry)
         values = [_net_errors(each, *arguments) for each in nets]
-        random = [f"random x{depth}" for depth in geometry.depths]
+        random = [f"random x{layers}" for layers in geometry.depths(depth)]
         axes = {
             "strides": tuple("x".join(map(str, each)) for each in geometry.strides),
-            "net": (*random, *(f"{arm} x{depth}" for arm in arms for depth in (1, 2))),
+            "net": (
+                *random,
+                *(f"{arm} x{layers}" for arm in arms for layers in (1, 2)),
+            ),
             "shift": labels(shifts),
         }
         metrics[f"error/{name}"] = Grid(np.stack(values), axes)

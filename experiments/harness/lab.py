@@ -1,7 +1,8 @@
 """The lab: the only door from an experiment to data, logs, progress and clocks."""
 
+import concurrent.futures
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,30 @@ class Lab:
             self.log("chunk", label=label, chunk=done, of=num_chunks, **last)
             self.progress(done, num_chunks, label)
         return states
+
+    def measure(
+        self, measurements: dict[str, Callable[[], Mapping[str, Any]]]
+    ) -> dict[str, Any]:
+        """Independent measurements, two at a time, their metrics in one dict.
+
+        Most of a first run is compilation, which keeps one core busy; what is computed
+        does not depend on what runs beside it.
+
+        Args:
+            measurements: label -> function that returns metrics by name.
+
+        Returns:
+            The metrics of all, in the order of the measurements.
+        """
+        found: dict[str, Any] = {}
+        with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+            futures = [pool.submit(each) for each in measurements.values()]
+            for done, (label, future) in enumerate(
+                zip(measurements, futures, strict=True), start=1
+            ):
+                found.update(future.result())
+                self.progress(done, len(futures), label)
+        return found
 
     def time(
         self, functions: dict[str, Callable[[], Any]], *, repeats: int = 20
