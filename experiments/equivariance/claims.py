@@ -240,8 +240,8 @@ _MAXIMA = tuple(
 ) + tuple(
     Claim(
         id=f"max-unchanged-fraction/{window}",
-        statement=f"The share of {window}x{window} windows whose maximum survives a "
-        "shift by d is (k-d)/(k+d), by (1, 1) (k-1)²/(k²+2k-1).",
+        statement="The share of k x k windows whose maximum survives a shift by d is "
+        f"(k-d)/(k+d), by (1, 1) (k-1)²/(k²+2k-1) (k = {window}).",
         source="closed form",
         kind="law",
         expected="yes",

@@ -20,7 +20,8 @@ def conv_banded(inputs: Array, kernel: Array, settings: Settings) -> Array:
     p and w run over all spatial axes but the last, r and q over a row of the padded
     input and of the output. Most of B is zero: the product does size / window times
     the work of im2col, and is still faster where channels are few, because nothing
-    smaller than a row is ever moved and both gradients are matrix products too.
+    smaller than a row is ever moved and both gradients are matrix products too. A
+    value that is not finite meets the zeros as well, and so spreads over its rows.
 
     Args:
       inputs: [N, *spatial, C].
