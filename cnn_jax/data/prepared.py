@@ -40,7 +40,7 @@ def require(data_dir: Path, source: Source) -> Path:
     """
     folder = location(data_dir, source)
     if not is_prepared(folder):
-        hint = "; the bundled digits need no data_dir" * (source.name == "digits")
+        hint = "; the bundled digits (--data=digits) need no data_dir"
         raise DataError(
             f"{source.name}: expected {folder / INFO}, {_found(data_dir, folder)}{hint}"
         )

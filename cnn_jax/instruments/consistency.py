@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from cnn_jax.instruments.symmetry import slide
 
@@ -43,7 +44,7 @@ def predict_shifted(
     apply: Callable[[Any, jax.Array], jax.Array],
     params: Any,
     images: jax.Array,
-    shifts: jax.Array,
+    shifts: ArrayLike,
     *,
     translate: Callable[[jax.Array, jax.Array], jax.Array] = slide,
 ) -> jax.Array:
@@ -70,7 +71,7 @@ def predict_shifted(
     return jax.lax.map(predict, jnp.asarray(shifts))
 
 
-def lost_by_moving(clean: jax.Array, moved: jax.Array, labels: jax.Array) -> jax.Array:
+def lost_by_moving(clean: ArrayLike, moved: ArrayLike, labels: ArrayLike) -> jax.Array:
     """Per image, the share of shifts at which a right answer is lost.
 
         lost[n] = right(clean[n]) - mean over s of right(clean[n])·right(moved[s, n])
@@ -87,12 +88,13 @@ def lost_by_moving(clean: jax.Array, moved: jax.Array, labels: jax.Array) -> jax
     Returns:
         [N] in [0, 1].
     """
+    clean, moved, labels = map(jnp.asarray, (clean, moved, labels))
     right = (clean == labels).astype(jnp.float32)
     both = (moved == labels[None]).astype(jnp.float32) * right[None]
     return right - jnp.mean(both, axis=0)
 
 
-def agreement(clean: jax.Array, moved: jax.Array) -> jax.Array:
+def agreement(clean: ArrayLike, moved: ArrayLike) -> jax.Array:
     """Per image, the share of shifts whose class is that of the unmoved image.
 
     Args:
@@ -102,10 +104,11 @@ def agreement(clean: jax.Array, moved: jax.Array) -> jax.Array:
     Returns:
         [N] in [0, 1].
     """
+    clean, moved = jnp.asarray(clean), jnp.asarray(moved)
     return jnp.mean((moved == clean[None]).astype(jnp.float32), axis=0)
 
 
-def shift_consistency(predictions: jax.Array) -> jax.Array:
+def shift_consistency(predictions: ArrayLike) -> jax.Array:
     """Share of ordered pairs of *different* shifts that agree, per image.
 
         (Σ_c m_c² - S) / (S² - S),  m_c = number of the S shifts predicted as c
@@ -121,6 +124,7 @@ def shift_consistency(predictions: jax.Array) -> jax.Array:
     Raises:
         ValueError: fewer than two shifts.
     """
+    predictions = jnp.asarray(predictions)
     num_shifts = predictions.shape[0]
     if num_shifts < 2:
         raise ValueError(f"expected predictions at 2 shifts or more, got {num_shifts}")
@@ -131,8 +135,8 @@ def shift_consistency(predictions: jax.Array) -> jax.Array:
 
 def consistency_of_batch_pairs(
     key: jax.Array,
-    predictions: jax.Array,
-    candidates: jax.Array,
+    predictions: ArrayLike,
+    candidates: ArrayLike,
     *,
     batch_size: int = 64,
 ) -> jax.Array:
@@ -140,9 +144,8 @@ def consistency_of_batch_pairs(
 
     Two shifts are drawn for each batch, independently and with replacement, and
     the classes predicted at the two are compared; identical pairs count as agreeing.
-    Zhang 2019 draws crops at all offsets, Chaman and Dokmanic 2021 circular
-    shifts from randint(-m, m), which never returns +m: `candidates` says which
-    shifts take part.
+    Zhang 2019 draws offsets of a crop, Chaman and Dokmanic 2021 circular shifts from
+    randint(-m, m), which never returns +m: `candidates` says which shifts take part.
 
     Args:
         key: typed PRNG key.
@@ -156,6 +159,7 @@ def consistency_of_batch_pairs(
     Reference: Zhang 2019, Making Convolutional Networks Shift-Invariant Again;
     Chaman and Dokmanic 2021, Truly Shift-Invariant Convolutional Neural Networks.
     """
+    predictions = jnp.asarray(predictions)
     num_images = predictions.shape[1]
     num_batches = -(-num_images // batch_size)
     drawn = jax.random.choice(key, jnp.asarray(candidates), (num_batches, 2))

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-Apply = Callable[[Any, jax.Array], jax.Array]
+Apply = Callable[[Any, jax.Array], Any]
 Translation = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -196,12 +196,27 @@ def equivariance_sides(
 
     Returns:
         (f(T x), T' f(x)), each [N, *spatial', C'].
+
+    Raises:
+        ValueError: `roll` or `slide` by no multiple of the stride (not seen under
+            a trace).
     """
     moved = apply(params, translate(inputs, shift))
-    shift = jnp.asarray(shift)
-    if stride != 1:
-        shift = shift // stride
-    return moved, translate(apply(params, inputs), shift)
+    return moved, translate(apply(params, inputs), _strided(shift, stride, translate))
+
+
+def _strided(shift: Any, stride: int, translate: Translation) -> Any:
+    """The shift of the outputs: the shift of the inputs over the stride."""
+    if stride == 1:
+        return shift
+    if translate is fourier_shift:
+        return jnp.asarray(shift, jnp.float32) / stride
+    traced = isinstance(shift, jax.core.Tracer)
+    if not traced and any(int(step) % stride for step in shift):
+        raise ValueError(
+            f"expected a shift in multiples of the stride {stride}, got {shift}"
+        )
+    return jnp.asarray(shift) // stride
 
 
 def equivariance_error(
@@ -213,7 +228,7 @@ def equivariance_error(
     stride: int = 1,
     translate: Translation = roll,
 ) -> jax.Array:
-    """‖f(T x) - T' f(x)‖ / ‖T' f(x)‖, one per example; 0 means equivariant.
+    """‖f(T x) - T' f(x)‖ / ‖f(x)‖, one per example; 0 means equivariant.
 
     Args and Raises: as `equivariance_sides`.
 
@@ -222,10 +237,10 @@ def equivariance_error(
 
     Reference: Cohen and Welling 2016, Group Equivariant Convolutional Networks.
     """
-    sides = equivariance_sides(
+    left, right = equivariance_sides(
         apply, params, inputs, shift, stride=stride, translate=translate
     )
-    return relative_error(*sides)
+    return relative_error(left, right, apply(params, inputs))
 
 
 def invariance_sides(

@@ -136,8 +136,8 @@ def chunk(state: State, data: Data, config: Config) -> tuple[State, dict]:
         config: static settings.
 
     Returns:
-        (state, log): log holds loss and batch accuracy, [chunk_steps]; 0 for the
-        steps after `data.num_steps`, which do nothing.
+        (state, log): log holds loss and batch accuracy, [chunk_steps]; steps after
+        `data.num_steps` do nothing and repeat the last values (0 if none was taken).
 
     Raises:
         ValueError: fewer examples than one batch.
@@ -154,21 +154,20 @@ def chunk(state: State, data: Data, config: Config) -> tuple[State, dict]:
         return _order(state.key, step // steps_per_epoch, num_examples)
 
     def advance(carry):
-        now, order = carry
+        now, order, _ = carry
         order = jax.lax.cond(
             now.step % steps_per_epoch == 0, order_at, lambda _: order, now.step
         )
         batch = _batch(now, order, data, config.batch_size)
         updated, log = _update(now, batch, config)
-        return (updated, order), log
-
-    def rest(carry):
-        zero = jnp.zeros(())
-        return carry, {"loss": zero, "accuracy": zero}
+        return updated, order, log
 
     def body(carry, _):
-        return jax.lax.cond(carry[0].step < data.num_steps, advance, rest, carry)
+        running = carry[0].step < data.num_steps
+        carry = jax.lax.cond(running, advance, lambda same: same, carry)
+        return carry, carry[2]
 
-    carry = (state, order_at(state.step))
-    (state, _), log = jax.lax.scan(body, carry, length=config.chunk_steps)
+    nothing = {"loss": jnp.zeros(()), "accuracy": jnp.zeros(())}
+    carry = (state, order_at(state.step), nothing)
+    (state, _, _), log = jax.lax.scan(body, carry, length=config.chunk_steps)
     return state, log

@@ -2,12 +2,12 @@
 
 from experiments.equivariance.geometry import GEOMETRIES
 from experiments.equivariance.maxima import WINDOWS
-from experiments.harness.claims import Claim, Control, Part
+from experiments.harness.claims import Claim, Control, Expected, Part
 
 TOLERANCE = 1e-5
 CONV = "S0 4.3, S1 1.2"
 
-_GEOMETRY_STATEMENTS = {
+_GEOMETRY_STATEMENTS: dict[str, tuple[Expected, str]] = {
     "circular": ("yes", "circular padding, circular shifts"),
     "stride-aligned": ("yes", "circular, stride s, shifts that are multiples of s"),
     "stride-2-odd": ("no", "circular, stride 2, odd shifts, best realignment"),
@@ -32,6 +32,14 @@ _UNSHARED = Control(
     threshold=0.1,
 )
 
+_ALIVE = Control(
+    id="conv-equivariant:alive",
+    statement="No map of any net is zero or constant: it would commute with anything.",
+    metric="spread",
+    relation=">",
+    threshold=1e-3,
+)
+
 _CONV_EQUIVARIANT = tuple(
     Claim(
         id=f"conv-equivariant/{name}",
@@ -42,7 +50,7 @@ _CONV_EQUIVARIANT = tuple(
         metric=f"error/{name}",
         relation="<",
         threshold=TOLERANCE,
-        controls=(_UNSHARED,),
+        controls=(_UNSHARED, _ALIVE),
     )
     for name, (expected, reading) in _GEOMETRY_STATEMENTS.items()
 )
@@ -220,6 +228,12 @@ _INVARIANCE = (
     ),
 )
 
+_MAX_READINGS: tuple[tuple[str, Expected, str], ...] = (
+    ("derivative", "yes", "one non-zero in the Jacobian of a window without ties"),
+    ("lowered", "yes", "lowering any other entry"),
+    ("any-change", "no", "any change of another entry: [1,3,2,0] to [1,3,2,5]"),
+)
+
 _MAXIMA = tuple(
     Claim(
         id=f"max-depends-on-one/{arm}",
@@ -232,11 +246,7 @@ _MAXIMA = tuple(
         relation="=",
         threshold=0,
     )
-    for arm, expected, reading in (
-        ("derivative", "yes", "one non-zero in the Jacobian of a window without ties"),
-        ("lowered", "yes", "lowering any other entry"),
-        ("any-change", "no", "any change of another entry: [1,3,2,0] to [1,3,2,5]"),
-    )
+    for arm, expected, reading in _MAX_READINGS
 ) + tuple(
     Claim(
         id=f"max-unchanged-fraction/{window}",

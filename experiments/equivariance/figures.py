@@ -182,6 +182,7 @@ def _error_grids(metrics: Metrics) -> "Figure":
         axes.set_ylabel("vertical shift, px", fontsize=9)
     for axes in panels[-1]:
         axes.set_xlabel("horizontal shift, px", fontsize=9)
+    assert drawn is not None
     bar = figure.colorbar(drawn, ax=panels, shrink=0.8)
     bar.set_ticks([-8, -5, -2, 0], labels=["1e-8 or less", "1e-5", "0.01", "1"])
     bar.set_label("equivariance error")
@@ -292,5 +293,6 @@ def _accuracy_grids(metrics: Metrics) -> "Figure":
         drawn = _panel(axes, _shift_image(shifts, values), title, **style)
     panels[0, 0].set_ylabel("vertical shift, px", fontsize=9)
     panels[-1, 0].set_xlabel("horizontal shift, px", fontsize=9)
+    assert drawn is not None
     figure.colorbar(drawn, ax=panels, shrink=0.9, label="test accuracy, %")
     return figure

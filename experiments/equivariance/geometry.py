@@ -37,7 +37,7 @@ SIZE = 36  # divisible by 2, 3 and 4; 15 valid 3x3 layers leave 6 pixels
 DEEPEST = 15
 TRAINED_REACH = 4  # pixels beyond which two 5x5 layers do not see
 CONTENT = 12  # of the images with an empty margin
-WIDTH = 4  # channels of the random stacks
+WIDTH = 8  # channels of the random stacks
 WIDEST = 16  # channels of the widest layer of all nets
 
 
@@ -110,12 +110,12 @@ def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
 
 
 def random_stack(key: jax.Array, depth: int) -> list[Layer]:
-    """He-normal 3x3 kernels and normal biases: a net that keeps its scale."""
+    """He-normal 3x3 kernels, half-normal biases: a net that keeps its scale."""
     channels = (1, *(WIDTH,) * (depth - 1))
     kernels = normals(
         key, *((3, 3, features, WIDTH) for features in channels), (depth, WIDTH)
     )
-    biases = 0.2 * kernels.pop()
+    biases = 0.2 * jnp.abs(kernels.pop())
     return [
         ((2 / (9 * features)) ** 0.5 * kernel, bias)
         for features, kernel, bias in zip(channels, kernels, biases, strict=True)
@@ -224,6 +224,16 @@ def _moved_images(
     return jnp.concatenate([images[None], moved]).reshape(-1, *images.shape[1:])
 
 
+@jax.jit
+def spread(outputs: jax.Array) -> jax.Array:
+    """‖f(x) - its mean over space‖ / ‖f(x)‖, the smallest of the images; 0 if dead.
+
+    A map that is zero or constant commutes with everything and proves nothing.
+    """
+    varying = outputs - jnp.mean(outputs, axis=(1, 2), keepdims=True)
+    return jnp.min(relative_error(varying, jnp.zeros_like(varying), outputs))
+
+
 def _widen(outputs: jax.Array) -> jax.Array:
     """Channels of zeros change no norm, and let all nets share one compilation."""
     return jnp.pad(outputs, ((0, 0),) * 3 + ((0, WIDEST - outputs.shape[-1]),))
@@ -235,8 +245,8 @@ def errors(
     shifts: np.ndarray,
     geometry: Geometry,
     strides: tuple[int, ...],
-) -> np.ndarray:
-    """The equivariance error, depth by depth.
+) -> tuple[np.ndarray, float]:
+    """The equivariance error, depth by depth, and whether the maps are alive.
 
     Host code around jitted layers: a layer is compiled once for all depths, nets and
     seeds that share its shapes.
@@ -249,13 +259,14 @@ def errors(
         strides: of the first layers.
 
     Returns:
-        [depths, K], of those in `geometry.depths(len(layers))`.
+        (errors [depths, K] at `geometry.depths(len(layers))`, the smallest `spread` of
+        the unmoved images' maps).
     """
     total = int(np.prod(strides))
     steps = shifts * total if geometry.shifts == "aligned" else shifts
     translate, align = geometry.translate, geometry.align
     outputs = _moved_images(images, jnp.asarray(steps), translate=translate)
-    found, passed = [], 1
+    found, spreads, passed = [], [], 1
     for depth, layer in enumerate(layers, start=1):
         stride = strides[depth - 1] if depth <= len(strides) else 1
         passed *= stride
@@ -266,8 +277,9 @@ def errors(
             -1, *images.shape[:1], *outputs.shape[1:3], WIDEST
         )
         moved_by = jnp.asarray(steps if passed == 1 else steps // passed)
+        spreads.append(spread(each[0]))
         found.append(compare(each, moved_by, translate=translate, align=align))
-    return np.stack(found)
+    return np.stack(found), float(min(spreads))
 
 
 def pictures(

@@ -51,8 +51,9 @@ def convolution_errors(
     """conv-equivariant: the equivariance error under every geometry, and its control.
 
     Returns:
-        error/NAME [seeds, strides, net, shift] and unshared-error [seeds, geometry],
-        the smallest error of a layer whose kernels are independent.
+        error/NAME [seeds, strides, net, shift]; unshared-error [seeds, geometry], the
+        smallest error of a layer whose kernels are independent; spread [seeds,
+        geometry], the smallest spatial spread of any map.
     """
     nets = [
         [stack, *_of_seed(trained, seed)]
@@ -63,12 +64,15 @@ def convolution_errors(
     size = CONTENT + 2 * (max_shift + DEEPEST)  # of the largest canvas
     shape = (max(size, SIZE) + 2,) * 2 + (9, WIDTH)
     independent = over_seeds(lambda key: normals(key, shape)[0] / 3)(keys)
-    metrics, unshared = {}, []
+    metrics, unshared, alive = {}, [], []
     for name, geometry in GEOMETRIES.items():
         images = jnp.asarray(pictures(photographs, geometry, max_shift, depth))
         shifts = geometry.grid(max_shift)
         arguments = (images, shifts, geometry)
-        values = [_net_errors(each, *arguments) for each in nets]
+        values, spreads = zip(
+            *(_net_errors(each, *arguments) for each in nets), strict=True
+        )
+        alive.append(spreads)
         random = [f"random x{layers}" for layers in geometry.depths(depth)]
         axes = {
             "strides": tuple("x".join(map(str, each)) for each in geometry.strides),
@@ -83,6 +87,7 @@ def convolution_errors(
         unshared.append([_smallest_error(layer, *arguments) for layer in layers])
     axes = {"geometry": tuple(GEOMETRIES)}
     metrics["unshared-error"] = Grid(np.asarray(unshared).T, axes)
+    metrics["spread"] = Grid(np.asarray(alive).T, axes)
     return metrics
 
 
@@ -111,9 +116,9 @@ def _net_errors(
     images: jax.Array,
     shifts: np.ndarray,
     geometry: Geometry,
-) -> np.ndarray:
-    """The errors of one seed's nets: [strides, net, shift]."""
-    by_strides = []
+) -> tuple[np.ndarray, float]:
+    """The errors of one seed's nets [strides, net, shift], and the smallest spread."""
+    by_strides, spreads = [], []
     for strides in geometry.strides:
         found = [
             errors(
@@ -125,8 +130,9 @@ def _net_errors(
             )
             for net in nets
         ]
-        by_strides.append(np.concatenate(found))
-    return np.stack(by_strides)
+        by_strides.append(np.concatenate([each for each, _ in found]))
+        spreads += [each for _, each in found]
+    return np.stack(by_strides), min(spreads)
 
 
 def _smallest_error(
@@ -134,7 +140,7 @@ def _smallest_error(
 ) -> float:
     """The smallest error of one layer over strides and shifts."""
     found = [
-        errors([layer], images, shifts, geometry, strides[:1]).min()
+        errors([layer], images, shifts, geometry, strides[:1])[0].min()
         for strides in geometry.strides
     ]
     return min(found)

@@ -30,7 +30,7 @@ def sharing_errors(keys: jax.Array, photographs: np.ndarray, max_shift: int) -> 
         that are multiples of the tile) and -misaligned [seeds, tile, shift];
         sharing/indivisible: tiles that do not divide the map, all shifts.
     """
-    shifts = shift_grid(max_shift)[1:]
+    shifts = shift_grid(max(max_shift, *TILES))[1:]  # some multiple of every tile
     values = over_seeds(_sharing)(keys, jnp.asarray(photographs), shifts)
     values = {name: np.asarray(array) for name, array in values.items()}
     shift_axis = {"shift": labels(shifts)}

@@ -1,6 +1,7 @@
 """The laws of the equivariance experiment, small; and what its pieces return."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from experiments.equivariance.geometry import (
     errors,
     random_stack,
     sides,
+    spread,
 )
 from experiments.equivariance.laws import bind, displacements, invariance_errors
 from experiments.equivariance.maxima import (
@@ -69,11 +71,11 @@ def small_errors(name, layer):
         images = band_limit(images)
     layers = [bind(advance, one) for one in random_stack(jax.random.key(1), depth=2)]
     if layer == "unshared":
-        kernels = jax.random.normal(jax.random.key(2), (20, 20, 9, 4)) / 3
+        kernels = jax.random.normal(jax.random.key(2), (20, 20, 9, 8)) / 3
         layers = [bind(advance_unshared, kernels)]
     shifts = geometry.grid(2)
     return np.stack(
-        [errors(layers, images, shifts, geometry, s) for s in geometry.strides]
+        [errors(layers, images, shifts, geometry, s)[0] for s in geometry.strides]
     )
 
 
@@ -95,6 +97,22 @@ def test_the_overlap_counts_every_output_whose_field_lies_inside_both_images():
     assert jnp.sum(left != 0) == jnp.sum(right != 0) == 4 * 3
 
 
+def test_dead_and_constant_maps_have_no_spread():
+    maps = jax.random.normal(jax.random.key(0), (2, 4, 4, 3))
+    assert spread(maps) > 0.5
+    assert spread(maps.at[1].set(0.0)) == 0
+    assert spread(maps.at[1].set(2.0)) == 0
+
+
+def test_the_deepest_random_stacks_stay_alive():
+    geometry = GEOMETRIES["zero-fill-margin"]
+    images = jnp.pad(jnp.ones((1, 4, 4, 1)), ((0, 0), (16, 16), (16, 16), (0, 0)))
+    for key in jax.random.split(jax.random.key(9), 5):
+        layers = [bind(advance, layer) for layer in random_stack(key, depth=15)]
+        _, alive = errors(layers, images, geometry.grid(1)[:1], geometry, (1,))
+        assert alive > 1e-3
+
+
 def test_a_kernel_that_differs_in_one_place_is_noticed():
     """The control of the instrument itself: an error of one pixel is seen."""
     geometry = GEOMETRIES["circular"]
@@ -104,21 +122,21 @@ def test_a_kernel_that_differs_in_one_place_is_noticed():
     def tampered(images, **options):
         return advance(images, layer, **options).at[:, 3, 3].multiply(1.01)
 
-    error = errors([tampered], images, geometry.grid(1), geometry, (1,))
+    error, _ = errors([tampered], images, geometry.grid(1), geometry, (1,))
     assert error.min() > 1e-5
 
 
 def test_the_slope_of_the_displacement_is_one_over_the_stride(photographs):
     kernels = jax.random.normal(jax.random.key(3), (1, 1, 5, 5, 1, 6))
     layers = [(kernels, jnp.zeros((1, 1, 6)))]
-    metrics = displacements(keys(0, 1), photographs, layers, ("net",))
+    metrics: Any = displacements(keys(0, 1), photographs, layers, ("net",))
     for stride in (1, 2, 4):
         np.testing.assert_allclose(metrics[f"slope/{stride}"].values, 1 / stride)
         assert metrics[f"peak/{stride}"].values.min() > 0.99
 
 
 def test_sharing_tiling_and_their_controls(photographs):
-    metrics = sharing_errors(keys(0, 2), photographs, 3)
+    metrics: Any = sharing_errors(keys(0, 2), photographs, 3)
 
     def worst(name, reduce):
         grid = metrics[f"sharing/{name}"]
@@ -144,7 +162,7 @@ def test_averaging_is_invariant_and_nothing_else_is(photographs):
             jnp.zeros((1, 1, 2)),
         ),
     ]
-    metrics = invariance_errors(keys(0, 1), photographs, layers, ("net",), 1)
+    metrics: Any = invariance_errors(keys(0, 1), photographs, layers, ("net",), 1)
     for name in ("invariance/average", "logits/average", "invariance/equivariance"):
         assert metrics[name].values.max() < 1e-5, name
     for name in ("invariance/conv", "invariance/max-pool", "logits/dense"):
@@ -171,7 +189,7 @@ def test_the_unchanged_share_is_the_ledgers_closed_form():
 
 
 def test_measured_shares_agree_with_the_closed_form_and_ties_do_not():
-    metrics = unchanged_shares(keys(0, 1))
+    metrics: Any = unchanged_shares(keys(0, 1))
     for window in (2, 3, 4, 8):
         assert np.abs(metrics[f"unchanged-z/{window}"].values).max() < 5
         assert metrics[f"unchanged-z-quantized/{window}"].values.min() > 5
@@ -181,7 +199,7 @@ def test_only_a_rise_above_the_maximum_changes_it():
     window = jnp.asarray([[1.0, 3.0], [2.0, 0.0]])
     assert maximum(window) == 3
     assert maximum(window.at[1, 1].set(5.0)) == 5
-    metrics = max_dependence(keys(0, 1))
+    metrics: Any = max_dependence(keys(0, 1))
     assert metrics["violations/derivative"].values.max() == 0
     assert metrics["violations/lowered"].values.max() == 0
     assert metrics["violations/any-change"].values.min() > 100
@@ -197,7 +215,7 @@ def test_moving_metrics_of_known_predictions():
         Trained("strided", {}, lost, 2),
         Trained("strided+aug", {}, right, 2),
     ]
-    metrics = moving_metrics(keys(0, 2), nets, labels, 3)
+    metrics: Any = moving_metrics(keys(0, 2), nets, labels, 3)
     np.testing.assert_allclose(metrics["clean-accuracy/strided"], 100)
     np.testing.assert_allclose(metrics["lost-by-moving"].values[:, 1], 25)
     np.testing.assert_allclose(metrics["lost-by-moving"].values[:, 0], 0)
@@ -234,8 +252,9 @@ def test_every_arm_has_a_model_and_all_arms_hold_the_defaults():
     [
         ("arms", "max,blurr", "expected arms from max.*got 'blurr'"),
         ("arms", "max,max", "expected each arm once, got 'max,max'"),
-        ("steps", 0, "expected steps of 1 or more, got 0"),
-        ("max_shift", 7, "expected max_shift in 1 to 6.*got 7"),
+        ("steps", 0, "expected steps in 1 to 1000000, got 0"),
+        ("max_shift", 6, "expected max_shift in 1 to 5, got 6"),
+        ("batch", 4096, "expected batch in 1 to 1024, got 4096"),
     ],
 )
 def test_bad_settings_are_refused_by_name(field, value, message):

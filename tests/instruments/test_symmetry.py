@@ -135,8 +135,19 @@ def test_subsampling_commutes_with_multiples_of_its_stride():
 
     left, right = equivariance_sides(subsample, None, images, (2, -4), stride=2)
     np.testing.assert_array_equal(left, right)
-    left, right = equivariance_sides(subsample, None, images, (1, 0), stride=2)
-    assert jnp.any(left != right)
+    with pytest.raises(ValueError, match=r"multiples of the stride 2, got \(1, 0\)"):
+        equivariance_sides(subsample, None, images, (1, 0), stride=2)
+
+
+def test_the_error_is_relative_to_the_outputs_that_did_not_move():
+    images = jnp.zeros((1, 4, 4, 1)).at[0, 0, 0, 0].set(2.0)
+
+    def ramp(_, inputs):
+        return inputs * (1 + jnp.arange(4.0))[None, :, None, None]
+
+    # f(x) = 2 at one pixel, f(Tx) = 4 at the next: the error is (4 - 2) / 2.
+    error = equivariance_error(ramp, None, images, (1, 0), translate=slide)
+    np.testing.assert_allclose(error, [1.0])
 
 
 def test_a_global_mean_is_invariant_and_the_identity_is_not(images):
