@@ -99,7 +99,7 @@ def test_a_data_dir_without_the_digits_says_that_they_are_bundled(tmp_path):
     (tmp_path / "other").mkdir()
     message = (
         f"digits: expected {tmp_path}/digits/1.0.0/dataset_info.json, but {tmp_path} "
-        "holds cache, other; the bundled digits need no data_dir"
+        "holds cache, other; the bundled digits (--data=digits) need no data_dir"
     )
     (tmp_path / "cache").mkdir()
     with pytest.raises(data.DataError, match=f"^{re.escape(message)}$"):
