@@ -51,7 +51,9 @@ class Lab:
         Raises:
             cnn_jax.data.DataError: the data set is absent or damaged.
         """
-        return data.load(name or self.data_name, data_dir=self.data_dir, **options)
+        if name in (None, self.data_name):
+            return data.load(self.data_name, data_dir=self.data_dir, **options)
+        return data.load(name, **options)  # --data_dir is that of --data alone
 
     def photographs(self, size: int, num_patches: int) -> np.ndarray:
         """Patches of real photographs that fill the frame: [P, size, size, 1]."""

@@ -1,0 +1,85 @@
+"""What the lab gives an experiment: data, a watched training, clocks, measurements."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.harness import lab as module
+from experiments.harness.lab import Lab, NotFinite
+
+
+def quiet(*_: Any, **__: Any) -> None:
+    pass
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    calls: list[tuple[str, Any]] = []
+
+    def load(name: str, *, data_dir: Any = None, **_: Any) -> str:
+        calls.append((name, data_dir))
+        return name
+
+    monkeypatch.setattr(module.data, "load", load)
+    return calls
+
+
+def test_the_data_directory_is_that_of_the_runs_own_data_alone(loaded):
+    lab = Lab("mnist", "there", quiet, quiet)
+    lab.data()
+    lab.data("mnist")
+    lab.data("digits")
+    assert loaded == [("mnist", "there"), ("mnist", "there"), ("digits", None)]
+
+
+def chunk(states: int, losses: np.ndarray) -> tuple[int, dict[str, np.ndarray]]:
+    return states + 1, {"loss": losses[:, 2 * states : 2 * states + 2]}
+
+
+def test_a_training_runs_all_chunks_and_logs_the_last_values():
+    events: list[dict[str, Any]] = []
+    lab = Lab("digits", None, lambda event, **f: events.append(f), quiet)
+    losses = np.arange(8.0).reshape(2, 4)
+    assert lab.fit(chunk, 0, losses, num_chunks=2, label="net") == 2
+    assert [event["loss"].tolist() for event in events] == [[1, 5], [3, 7]]
+
+
+def test_a_loss_that_is_not_finite_stops_and_is_named():
+    lab = Lab("digits", None, quiet, quiet)
+    losses = np.ones((2, 4))
+    losses[1, 3] = np.nan
+    with pytest.raises(NotFinite, match="loss of net, seed 1, is nan at step 3"):
+        lab.fit(chunk, 0, losses, num_chunks=2, label="net")
+    done = lab.fit(chunk, 0, losses, num_chunks=2, label="net", on_nonfinite="record")
+    assert done == 2
+
+
+def test_another_word_for_not_finite_is_refused():
+    lab = Lab("digits", None, quiet, quiet)
+    with pytest.raises(ValueError, match=r"\"stop\" or \"record\", got 'skip'"):
+        lab.fit(chunk, 0, np.ones((1, 2)), num_chunks=1, label="", on_nonfinite="skip")
+
+
+def test_measurements_run_two_at_a_time_and_keep_their_order():
+    barrier = threading.Barrier(2, timeout=10)
+
+    def waits(name: str) -> Any:
+        def measure() -> dict[str, int]:
+            barrier.wait()  # passes only where two run at once
+            return {name: 1}
+
+        return measure
+
+    lab = Lab("digits", None, quiet, quiet)
+    assert list(lab.measure({"b": waits("b"), "a": waits("a")})) == ["b", "a"]
+
+
+def test_repeats_are_interleaved_in_alternating_order():
+    order: list[str] = []
+    lab = Lab("digits", None, quiet, quiet)
+    functions = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = lab.time(functions, repeats=2)
+    assert "".join(order) == "ab" + "ab" + "ba"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
