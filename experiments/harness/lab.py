@@ -51,7 +51,7 @@ class Lab:
         Raises:
             cnn_jax.data.DataError: the data set is absent or damaged.
         """
-        if name in (None, self.data_name):
+        if name is None or name == self.data_name:
             return data.load(self.data_name, data_dir=self.data_dir, **options)
         return data.load(name, **options)  # --data_dir is that of --data alone
 

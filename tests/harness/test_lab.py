@@ -1,5 +1,6 @@
 """What the lab gives an experiment: data, a watched training, clocks, measurements."""
 
+import functools
 import threading
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_measurements_run_two_at_a_time_and_keep_their_order():
 def test_repeats_are_interleaved_in_alternating_order():
     order: list[str] = []
     lab = Lab("digits", None, quiet, quiet)
-    functions = {name: lambda name=name: order.append(name) for name in "ab"}
+    functions = {name: functools.partial(order.append, name) for name in "ab"}
     seconds = lab.time(functions, repeats=2)
     assert "".join(order) == "ab" + "ab" + "ba"
     assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
