@@ -201,8 +201,9 @@ def equivariance_sides(
         ValueError: `roll` or `slide` by no multiple of the stride (not seen under
             a trace).
     """
+    still = apply(params, inputs)
     moved = apply(params, translate(inputs, shift))
-    return moved, translate(apply(params, inputs), _strided(shift, stride, translate))
+    return moved, translate(still, _strided(shift, stride, translate))
 
 
 def _strided(shift: Any, stride: int, translate: Translation) -> Any:
@@ -237,10 +238,10 @@ def equivariance_error(
 
     Reference: Cohen and Welling 2016, Group Equivariant Convolutional Networks.
     """
-    left, right = equivariance_sides(
-        apply, params, inputs, shift, stride=stride, translate=translate
-    )
-    return relative_error(left, right, apply(params, inputs))
+    still = apply(params, inputs)
+    moved = apply(params, translate(inputs, shift))
+    right = translate(still, _strided(shift, stride, translate))
+    return relative_error(moved, right, still)
 
 
 def invariance_sides(

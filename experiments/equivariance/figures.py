@@ -114,17 +114,18 @@ def _lost_by_distance(axes: "Axes", metrics: Metrics) -> None:
     if len(lost) > 1:
         error = lost.std(0, ddof=1) / len(lost) ** 0.5
         spread = stats.t.ppf(0.975, len(lost) - 1) * error
-    for index, arm in enumerate(_arms(metrics)):
+    arms = _arms(metrics)
+    models = list(dict.fromkeys(arm.partition("+")[0] for arm in arms))
+    for index, arm in enumerate(arms):
+        model = models.index(arm.partition("+")[0])
         mean = lost[:, index].mean(0)
         clean = float(np.mean(np.asarray(metrics[f"clean-accuracy/{arm}"])))
         axes.errorbar(
             pixels + 0.02 * (index - len(lost[0]) / 2),
             mean,
             spread[index],
-            color=COLORS[(index // 2) % len(COLORS)]
-            if "+" in arm or index < 4
-            else COLORS[index % 7],
-            marker=MARKERS[index % len(MARKERS)],
+            color=COLORS[model % len(COLORS)],
+            marker=MARKERS[model % len(MARKERS)],
             ls="--" if "+aug" in arm else "-",
             capsize=2,
             label=f"{arm} ({clean:.1f} %)",
