@@ -64,8 +64,10 @@ def _run(requests: Sequence[flags.Request], argv: Sequence[str]) -> int:
     disk and a signal do.
     """
     began = time.perf_counter()
-    from experiments.harness import environment
+    from experiments.harness import directory, environment
 
+    for request in requests:
+        directory.check_writable(Path(request.out))
     environment.prepare(requests[0].device, requests[0].num_threads)
     from experiments.harness import run  # imports jax, which reads what was prepared
 

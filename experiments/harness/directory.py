@@ -84,6 +84,20 @@ class RunDirectory:
             self.path.parent.rmdir()
 
 
+def check_writable(out: Path) -> None:
+    """Whether a run could be written there, asked before anything slow is begun.
+
+    Raises:
+      CommandError: with code 5, if the directory, or the nearest one above it that
+        exists, is a file or not writable.
+    """
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise CommandError(EXHAUSTED, f"cannot write to {out}: Not a directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise CommandError(EXHAUSTED, f"cannot write to {out}: Permission denied")
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Writes a file that is either there completely or not there."""
     with whole(path) as temporary:

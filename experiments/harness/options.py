@@ -18,6 +18,7 @@ ALL = "all"
 DEVICES = ("cpu", "gpu", "tpu")
 LARGEST_SEED = 2**32 - 1  # jax takes a larger seed modulo 2**32 without a word
 MOST_THREADS = 1024
+MOST_SEEDS = 1000  # all of them train at once, in one program
 
 
 class Parser(flags.ArgumentParser):
@@ -130,7 +131,7 @@ SETTINGS = (
     ),
     Option(
         "num_seeds",
-        Parser("a whole number, 1 or more", whole(1)),
+        Parser(f"a whole number in 1..{MOST_SEEDS}", whole(1, MOST_SEEDS)),
         5,
         "repetitions; fewer than 5 leave conditional claims inconclusive",
     ),

@@ -22,6 +22,19 @@ def test_an_out_that_cannot_be_written_is_one_line(launch: Launch, tmp_path: Pat
     assert ended.err == f"launch.py: cannot write to {occupied}: Not a directory\n"
 
 
+@pytest.mark.parametrize("below", [(), ("deeper", "still")])
+def test_an_out_is_refused_before_anything_is_made(
+    tmp_path: Path, below: tuple[str, ...]
+):
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    with pytest.raises(CommandError, match="Not a directory") as refused:
+        directory.check_writable(occupied.joinpath(*below))
+    assert refused.value.code == 5
+    directory.check_writable(tmp_path.joinpath("new", *below))
+    assert list(tmp_path.iterdir()) == [occupied]
+
+
 def test_a_full_disk_leaves_nothing_behind(
     launch: Launch, out: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -147,11 +147,15 @@ def test_the_data_is_the_first_that_the_experiment_names(folder: Path):
         ),
         (
             ["--exp=toy", "--num_seeds=0"],
-            "flag --num_seeds=0: expected a whole number, 1 or more",
+            "flag --num_seeds=0: expected a whole number in 1..1000",
+        ),
+        (
+            ["--exp=toy", "--num_seeds=1001"],
+            "flag --num_seeds=1001: expected a whole number in 1..1000",
         ),
         (
             ["--exp=toy", "--num_seeds=1.5"],
-            "flag --num_seeds=1.5: expected a whole number, 1 or more",
+            "flag --num_seeds=1.5: expected a whole number in 1..1000",
         ),
         (
             ["--exp=toy", "--num_threads=0"],
