@@ -14,11 +14,7 @@ from jax.lax import PrecisionLike
 from jax.typing import ArrayLike, DTypeLike
 
 from cnn_jax.ops.algorithms import Settings
-from cnn_jax.ops.algorithms.banded import conv_banded
-from cnn_jax.ops.algorithms.direct import conv_direct
-from cnn_jax.ops.algorithms.im2col import conv_im2col
-from cnn_jax.ops.algorithms.selection import select
-from cnn_jax.ops.algorithms.shifted import conv_shifted
+from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.windows import (
     Padding,
     canonical,
@@ -29,14 +25,7 @@ from cnn_jax.ops.windows import (
     span,
 )
 
-_ALGORITHMS = {
-    "direct": conv_direct,
-    "im2col": conv_im2col,
-    "shifted": conv_shifted,
-    "banded": conv_banded,
-}
-
-ALGORITHM_NAMES = ("auto", *_ALGORITHMS)
+ALGORITHM_NAMES = ("auto", "direct", "im2col", "shifted", "banded")
 
 
 def conv(
@@ -109,9 +98,7 @@ def conv(
         dtype = settings.output_dtype(inputs)
         outputs = jnp.zeros((len(inputs), *out, features), dtype)
     else:
-        if algorithm == "auto":
-            algorithm = select(inputs.shape, kernel.shape, settings)
-        outputs = _ALGORITHMS[algorithm](inputs, kernel, settings)
+        outputs = convolution(inputs, kernel, settings, (algorithm,) * 3)
     return add_bias(outputs, bias, [(features,)])
 
 

@@ -13,7 +13,7 @@ from jax.test_util import check_grads
 
 from cnn_jax.ops import conv
 from cnn_jax.ops.algorithms import Settings
-from cnn_jax.ops.algorithms.selection import select
+from cnn_jax.ops.algorithms.selection import FORMS, select
 
 ALGORITHMS = ["direct", "im2col", "shifted", "banded"]
 
@@ -159,39 +159,39 @@ def test_depthwise_volumes_have_gradients_under_two_vmaps() -> None:
 def test_precision_reaches_every_product_of_several_channels(algorithm: str) -> None:
     def traced(precision: Any) -> str:
         f = partial(conv, algorithm=algorithm, precision=precision)
-        return str(jax.make_jaxpr(f)(jnp.ones((1, 4, 2)), jnp.ones((3, 2, 2))))
+        return jax.jit(f).lower(jnp.ones((1, 4, 2)), jnp.ones((3, 2, 2))).as_text()
 
     assert "HIGHEST" in traced("highest")
     assert "HIGHEST" not in traced("default")
 
 
-def plain(groups: int = 1, input_dilation: int = 1) -> Settings:
-    return Settings((1, 1), ((2, 2), (2, 2)), (input_dilation,) * 2, (1, 1), groups)
+def plain(groups: int = 1, input_dilation: int = 1, strides: int = 1) -> Settings:
+    pairs = ((2, 2), (2, 2))
+    return Settings((strides,) * 2, pairs, (input_dilation,) * 2, (1, 1), groups)
 
 
 @pytest.mark.parametrize(
-    ("inputs", "kernel", "settings", "algorithm"),
+    ("size", "kernel", "settings", "algorithms"),
     [
-        ((64, 32, 32, 1), (5, 5, 1, 6), plain(), "banded"),
-        ((64, 16, 16, 6), (5, 5, 6, 16), plain(), "banded"),
-        ((64, 41, 41, 1), (5, 5, 1, 6), plain(), "banded"),
-        ((64, 42, 42, 1), (5, 5, 1, 6), plain(), "shifted"),
-        ((64, 32, 32, 1), (3, 3, 1, 6), plain(), "shifted"),
-        ((64, 16, 16, 7), (5, 5, 7, 16), plain(), "im2col"),
-        ((64, 16, 16, 6), (5, 5, 6, 32), plain(), "im2col"),
-        ((64, 32, 32, 6), (3, 3, 1, 6), plain(groups=6), "shifted"),
-        ((8, 56, 56, 64), (1, 1, 64, 256), plain(), "im2col"),
-        ((64, 28, 28, 1), (5, 5, 1, 64), plain(), "im2col"),
-        ((8, 56, 56, 64), (3, 3, 64, 64), plain(), "direct"),
-        ((64, 16, 16, 6), (5, 5, 3, 16), plain(groups=2), "direct"),
-        ((64, 32, 32, 1), (5, 5, 1, 6), plain(input_dilation=2), "direct"),
-        ((8, 224, 224, 1), (29, 29, 1, 6), plain(), "direct"),
+        (32, (5, 5, 1, 6), plain(), ("banded",) * 3),
+        (16, (5, 5, 6, 16), plain(), ("banded",) * 3),
+        (41, (5, 5, 1, 6), plain(), ("banded",) * 3),
+        (42, (5, 5, 1, 6), plain(), ("shifted", "im2col", "im2col")),
+        (128, (9, 9, 1, 6), plain(), ("direct", "direct", "imagewise")),
+        (16, (5, 5, 7, 16), plain(), ("direct", "direct", "tall")),
+        (32, (3, 3, 1, 6), plain(groups=6), ("shifted", "shifted", "depthwise")),
+        (16, (5, 5, 3, 16), plain(groups=2), ("grouped",) * 3),
+        (56, (1, 1, 64, 256), plain(strides=2), ("pointwise",) * 3),
+        (56, (3, 3, 64, 64), plain(strides=2), ("direct", "phases", "imagewise")),
+        (56, (7, 7, 3, 8), plain(strides=2), ("direct",) + ("space_to_depth",) * 2),
+        (32, (5, 5, 1, 6), plain(input_dilation=2), ("direct",) * 3),
     ],
 )
 def test_auto_follows_its_rule(
-    inputs: Any, kernel: Any, settings: Settings, algorithm: str
+    size: int, kernel: Any, settings: Settings, algorithms: tuple[str, ...]
 ) -> None:
-    assert select(inputs, kernel, settings) == algorithm
+    chosen = [select(form, (size, size), kernel, settings) for form in FORMS]
+    assert tuple(chosen) == algorithms
 
 
 @pytest.mark.parametrize("name", ["one-channel", "groups"])

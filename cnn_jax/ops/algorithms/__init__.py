@@ -1,18 +1,26 @@
-"""Ways to compute one convolution, one file each.
+"""Ways to compute one convolution and its two gradients, one file each.
 
-Every algorithm is a function (inputs, kernel, settings) -> outputs of the same values:
-inputs [N, *spatial, C], kernel [*window, C // groups, O], outputs [N, *out, O]. The
-public edge has checked the shapes and resolved the padding before.
+A convolution is bilinear, and its three forms share their letters: inputs
+[N, *spatial, C], kernel [*window, C // groups, O], outputs and cotangent [N, *out, O].
+
+    forward(inputs, kernel, settings) -> outputs
+    input_gradient(cotangent, kernel, settings, spatial) -> as the inputs
+    kernel_gradient(inputs, cotangent, settings, window) -> as the kernel
+
+All algorithms of one form compute the same values. The public edge has checked the
+shapes and resolved the padding before.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 
-from cnn_jax.ops.windows import Pairs
+from cnn_jax.ops.windows import Pairs, output_size, span
 
 
 @dataclass(frozen=True)
@@ -40,3 +48,109 @@ class Settings:
     def output_dtype(self, inputs: Array) -> jnp.dtype:
         """The preferred element type, or else that of the inputs."""
         return jnp.dtype(self.preferred_element_type or inputs.dtype)
+
+    def out(self, spatial: Sequence[int], window: Sequence[int]) -> tuple[int, ...]:
+        """The outputs' spatial sizes for inputs and kernel of these sizes."""
+        axes = zip(
+            spatial,
+            self.input_dilation,
+            window,
+            self.strides,
+            self.kernel_dilation,
+            self.pairs,
+            strict=True,
+        )
+        return tuple(
+            output_size(span(n, r) if n else 0, k, s, d, *pair)
+            for n, r, k, s, d, pair in axes
+        )
+
+
+def sum_dtype(dtype: DTypeLike) -> jnp.dtype:
+    """The dtype to add up many products in: float32 for 16-bit floats."""
+    dtype = jnp.dtype(dtype)
+    narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
+    return jnp.dtype(jnp.float32) if narrow else dtype
+
+
+Forward = Callable[[Array, Array, Settings], Array]
+Gradient = Callable[[Array, Array, Settings, Sequence[int]], Array]
+
+
+def transposed_input_gradient(forward: Forward) -> Gradient:
+    """The input gradient as jax transposes `forward`."""
+
+    def input_gradient(
+        cotangent: Array, kernel: Array, settings: Settings, spatial: Sequence[int]
+    ) -> Array:
+        channels = settings.feature_group_count * kernel.shape[-2]
+        shape = (len(cotangent), *spatial, channels)
+        primal = jax.ShapeDtypeStruct(shape, cotangent.dtype)
+        transpose = jax.linear_transpose(lambda x: forward(x, kernel, settings), primal)
+        return transpose(cotangent)[0]
+
+    return input_gradient
+
+
+def transposed_kernel_gradient(forward: Forward) -> Gradient:
+    """The kernel gradient as jax transposes `forward`."""
+
+    def kernel_gradient(
+        inputs: Array, cotangent: Array, settings: Settings, window: Sequence[int]
+    ) -> Array:
+        channels = inputs.shape[-1] // settings.feature_group_count
+        shape = (*window, channels, cotangent.shape[-1])
+        primal = jax.ShapeDtypeStruct(shape, cotangent.dtype)
+        transpose = jax.linear_transpose(lambda k: forward(inputs, k, settings), primal)
+        return transpose(cotangent)[0]
+
+    return kernel_gradient
+
+
+def flipped_input_gradient(forward: Forward) -> Gradient:
+    """The input gradient as a convolution, by `forward`, of the cotangent.
+
+        x̄[n, i, c] = Σ_w Σ_o ȳ[n, (i + low − d·w) / s, o] · k[w, c, o]
+
+    where s divides: zeros go between the cotangents, the kernel is flipped in space
+    and its channels and features change places.
+    """
+
+    def input_gradient(
+        cotangent: Array, kernel: Array, settings: Settings, spatial: Sequence[int]
+    ) -> Array:
+        flipped, adjoint = _adjoint(kernel, settings, cotangent.shape[1:-1], spatial)
+        return forward(cotangent, flipped, adjoint)
+
+    return input_gradient
+
+
+def _adjoint(
+    kernel: Array, settings: Settings, out: Sequence[int], spatial: Sequence[int]
+) -> tuple[Array, Settings]:
+    *window, channels, features = kernel.shape
+    groups = settings.feature_group_count
+    pairs = []
+    axes = zip(
+        spatial,
+        settings.input_dilation,
+        window,
+        out,
+        settings.strides,
+        settings.kernel_dilation,
+        settings.pairs,
+        strict=True,
+    )
+    for n, r, k, m, s, d, (low, _) in axes:
+        reach = span(k, d) - 1
+        pairs.append((reach - low, span(n, r) - span(m, s) + low))
+    flipped = jnp.flip(kernel, range(len(window)))
+    flipped = flipped.reshape(*window, channels, groups, features // groups)
+    flipped = jnp.swapaxes(flipped, -3, -1)
+    adjoint = replace(
+        settings,
+        strides=settings.input_dilation,
+        pairs=tuple(pairs),
+        input_dilation=settings.strides,
+    )
+    return flipped.reshape(*window, features // groups, groups * channels), adjoint

@@ -7,11 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms import (
+    Settings,
+    transposed_input_gradient,
+    transposed_kernel_gradient,
+)
 from cnn_jax.ops.windows import dilate, output_size, pad, patches
 
 
-def conv_banded(inputs: Array, kernel: Array, settings: Settings) -> Array:
+def forward(inputs: Array, kernel: Array, settings: Settings) -> Array:
     """The last spatial axis becomes a banded (Toeplitz) matrix, the others windows.
 
         Y[n·p, (q, o)] = Σ_w Σ_(r, c) X[n·p + w, (r, c)] · B[w, (r, c), (q, o)]
@@ -44,6 +48,10 @@ def conv_banded(inputs: Array, kernel: Array, settings: Settings) -> Array:
     kernels = kernel.reshape(*window, groups, features // groups)
     outputs = jax.vmap(_rows, (-2, -2, None), -2)(split, kernels, settings)
     return outputs.reshape(*outputs.shape[:-2], features)
+
+
+input_gradient = transposed_input_gradient(forward)
+kernel_gradient = transposed_kernel_gradient(forward)
 
 
 def _rows(padded: Array, kernel: Array, settings: Settings) -> Array:

@@ -1,8 +1,12 @@
-"""Convolution by XLA's own operation."""
+"""Convolution and its gradients by XLA's own operation."""
 
 from jax import Array, lax
 
-from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms import (
+    Settings,
+    flipped_input_gradient,
+    transposed_kernel_gradient,
+)
 
 _DIMENSION_NUMBERS = {
     3: ("NWC", "WIO", "NWC"),
@@ -11,7 +15,7 @@ _DIMENSION_NUMBERS = {
 }
 
 
-def conv_direct(inputs: Array, kernel: Array, settings: Settings) -> Array:
+def forward(inputs: Array, kernel: Array, settings: Settings) -> Array:
     """lax.conv_general_dilated, channels last.
 
     Args:
@@ -34,3 +38,9 @@ def conv_direct(inputs: Array, kernel: Array, settings: Settings) -> Array:
         precision=settings.precision,
         preferred_element_type=settings.preferred_element_type,
     )
+
+
+# Channels stay last, which keeps its speed inside a loop: the transposed operation does
+# not.
+input_gradient = flipped_input_gradient(forward)
+kernel_gradient = transposed_kernel_gradient(forward)

@@ -5,11 +5,15 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms import (
+    Settings,
+    transposed_input_gradient,
+    transposed_kernel_gradient,
+)
 from cnn_jax.ops.windows import dilate, pad, patches
 
 
-def conv_im2col(inputs: Array, kernel: Array, settings: Settings) -> Array:
+def forward(inputs: Array, kernel: Array, settings: Settings) -> Array:
     """One matrix product of all windows with all kernels.
 
         Y = P·K, P [N·out, window·C] the flattened windows, K [window·C, O]
@@ -54,3 +58,7 @@ def conv_im2col(inputs: Array, kernel: Array, settings: Settings) -> Array:
     if groups > 1:
         products = products.swapaxes(0, 1)
     return products.reshape(*out, features)
+
+
+input_gradient = transposed_input_gradient(forward)
+kernel_gradient = transposed_kernel_gradient(forward)

@@ -1,19 +1,20 @@
 """Convolution as a sum over the kernel's taps of products with the shifted input."""
 
 import itertools
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.custom_derivatives import SymbolicZero
 
-from cnn_jax.ops.algorithms import Settings
-from cnn_jax.ops.algorithms.im2col import conv_im2col
+from cnn_jax.ops.algorithms import (
+    Settings,
+    flipped_input_gradient,
+    sum_dtype,
+    transposed_kernel_gradient,
+)
 from cnn_jax.ops.windows import dilate, output_size, pad, span
 
 
-def conv_shifted(inputs: Array, kernel: Array, settings: Settings) -> Array:
+def forward(inputs: Array, kernel: Array, settings: Settings) -> Array:
     """One product per tap of the kernel, summed.
 
         y[n, p, o] = Σ_w Σ_c x[n, s·p + d·w, c] · k[w, c, o]
@@ -29,48 +30,11 @@ def conv_shifted(inputs: Array, kernel: Array, settings: Settings) -> Array:
     Returns:
       [N, *out, O].
     """
-    if kernel.shape[-2] == inputs.shape[-1] == 1:
-        return _one_channel(inputs, kernel, settings)
-    return _sum_over_taps(inputs, kernel, settings)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _one_channel(inputs: Array, kernel: Array, settings: Settings) -> Array:
-    """The same values; derivatives by matrix products.
-
-    With one input channel every product is a scaling, which is fast, but the transpose
-    of 25 of them is not. A convolution is linear in each argument, so its derivative is
-    itself, and may be computed in another way.
-    """
-    return _sum_over_taps(inputs, kernel, settings)
-
-
-def _one_channel_jvp(
-    settings: Settings,
-    primals: tuple[Array, Array],
-    tangents: tuple[Array | SymbolicZero, Array | SymbolicZero],
-) -> tuple[Array, Array]:
-    (inputs, kernel), (inputs_dot, kernel_dot) = primals, tangents
-    outputs = _one_channel(inputs, kernel, settings)
-    outputs_dot = jnp.zeros_like(outputs)
-    if not isinstance(inputs_dot, SymbolicZero):
-        outputs_dot += conv_im2col(inputs_dot, kernel, settings)
-    if not isinstance(kernel_dot, SymbolicZero):
-        outputs_dot += conv_im2col(inputs, kernel_dot, settings)
-    return outputs, outputs_dot
-
-
-_one_channel.defjvp(_one_channel_jvp, symbolic_zeros=True)
-
-
-def _sum_over_taps(inputs: Array, kernel: Array, settings: Settings) -> Array:
     *window, group_features, features = kernel.shape
     padded = pad(dilate(inputs, settings.input_dilation), settings.pairs, "zeros")
     if group_features == 1 and settings.feature_group_count > 1:
         padded = jnp.repeat(padded, features // settings.feature_group_count, axis=-1)
     dtype = settings.output_dtype(inputs)
-    narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
-    sum_dtype = jnp.dtype(jnp.float32) if narrow else dtype
     axes = tuple(
         zip(
             window,
@@ -81,7 +45,7 @@ def _sum_over_taps(inputs: Array, kernel: Array, settings: Settings) -> Array:
         )
     )
     out = [output_size(n, k, s, d, 0, 0) for k, s, d, n in axes]
-    outputs = jnp.zeros((len(inputs), *out, features), sum_dtype)
+    outputs = jnp.zeros((len(inputs), *out, features), sum_dtype(dtype))
     for tap in itertools.product(*map(range, window)):
         starts = [w * d for w, d in zip(tap, settings.kernel_dilation, strict=True)]
         limits = [
@@ -94,8 +58,12 @@ def _sum_over_taps(inputs: Array, kernel: Array, settings: Settings) -> Array:
             (len(inputs), *limits, padded.shape[-1]),
             (1, *settings.strides, 1),
         )
-        outputs += _product(shifted, kernel[tap], sum_dtype, settings)
+        outputs += _product(shifted, kernel[tap], outputs.dtype, settings)
     return outputs.astype(dtype)
+
+
+input_gradient = flipped_input_gradient(forward)
+kernel_gradient = transposed_kernel_gradient(forward)
 
 
 def _product(

@@ -1,0 +1,299 @@
+"""The bilinear primitives: derivatives of any order, every vmap, loops and meshes."""
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.test_util import check_grads
+
+from cnn_jax.ops import conv
+from cnn_jax.ops.algorithms import Settings, direct
+from cnn_jax.ops.algorithms.primitive import convolution
+from cnn_jax.ops.algorithms.selection import FORMS
+
+# spatial, window, channels, features, settings: one of each kind that "auto" tells
+# apart, with odd sizes, crops and lopsided borders.
+CASES: dict[str, Any] = {
+    "dense": ((9, 8), (3, 2), 5, 4, Settings((1, 1), ((1, 0), (2, 1)), (1, 1), (2, 1))),
+    "cropped": (
+        (9, 8),
+        (3, 2),
+        3,
+        4,
+        Settings((1, 1), ((-1, 2), (0, -2)), (1, 1), (1, 3)),
+    ),
+    "strided": (
+        (9, 11),
+        (3, 4),
+        5,
+        3,
+        Settings((2, 3), ((1, 0), (-1, 1)), (1, 1), (1, 1)),
+    ),
+    "stem": ((9, 11), (5, 4), 3, 2, Settings((2, 3), ((1, 2), (0, 1)), (1, 1), (1, 1))),
+    "skipping": (
+        (7, 11),
+        (2, 2),
+        5,
+        2,
+        Settings((3, 3), ((0, 1), (0, 2)), (1, 1), (1, 1)),
+    ),
+    "pointwise": (
+        (7, 6),
+        (1, 1),
+        3,
+        4,
+        Settings((2, 3), ((-1, 2), (1, 0)), (1, 1), (1, 1)),
+    ),
+    "line": ((9,), (3,), 3, 4, Settings((2,), ((1, 2),), (1,), (2,))),
+    "volume": (
+        (5, 4, 6),
+        (2, 1, 3),
+        3,
+        2,
+        Settings((2, 1, 1), ((1, 0), (0, 1), (1, 1)), (1, 1, 1), (1, 2, 1)),
+    ),
+    "one-channel": (
+        (9, 8),
+        (3, 2),
+        1,
+        4,
+        Settings((1, 2), ((1, 0), (2, 1)), (1, 1), (1, 1)),
+    ),
+    "depthwise": (
+        (9, 8),
+        (3, 3),
+        4,
+        8,
+        Settings((2, 1), ((1, 0), (2, 1)), (1, 1), (1, 2), 4),
+    ),
+    "groups": (
+        (9, 8),
+        (3, 3),
+        6,
+        4,
+        Settings((2, 1), ((1, 0), (2, 1)), (1, 1), (1, 1), 2),
+    ),
+    "fractional": (
+        (5, 4),
+        (3, 2),
+        4,
+        2,
+        Settings((1, 2), ((1, 0), (2, 1)), (2, 3), (1, 2), 2),
+    ),
+}
+EVERY_CASE = pytest.mark.parametrize("name", CASES)
+
+
+def draw(name: str, seed: int = 3) -> tuple[Any, Any, Any, Settings]:
+    """Inputs, kernel, cotangent and settings."""
+    spatial, window, channels, features, settings = CASES[name]
+    rng = np.random.default_rng(seed)
+    groups = settings.feature_group_count
+    x = rng.normal(size=(2, *spatial, channels))
+    k = rng.normal(size=(*window, channels // groups, features))
+    ct = rng.normal(size=(2, *settings.out(spatial, window), features))
+    return x, k, ct, settings
+
+
+def three_forms(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    def forms(x: Any, k: Any, ct: Any) -> Any:
+        outputs, pullback = jax.vjp(f, x, k)
+        return outputs, *pullback(ct)
+
+    return forms
+
+
+def assert_close(got: Any, want: Any, tolerance: float = 1e-10) -> None:
+    for left, right in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert left.shape == right.shape
+        assert np.allclose(left, right, rtol=tolerance, atol=tolerance)
+
+
+def applies(form: str, algorithm: str, name: str) -> bool:
+    """What "auto" leaves to an algorithm: most serve some settings alone."""
+    _, window, channels, _, settings = CASES[name]
+    groups, gradient = settings.feature_group_count, form != "forward"
+    plain = groups == 1 and max(settings.input_dilation) == 1
+    tight = plain and max(settings.kernel_dilation) == 1
+    return {
+        "pointwise": plain and max(window) == 1,
+        "tall": not gradient or (plain and len(window) == 2),
+        "phases": tight,
+        "space_to_depth": tight and (form == "input_gradient" or len(window) == 2),
+        "imagewise": plain,
+        "depthwise": groups == channels,
+    }.get(algorithm, True)
+
+
+@EVERY_CASE
+@pytest.mark.parametrize("form", FORMS)
+def test_all_algorithms_of_a_form_agree(name: str, form: str) -> None:
+    x, k, ct, settings = draw(name)
+    with jax.enable_x64(True):
+        forms = three_forms(lambda x, k: direct.forward(x, k, settings))
+        wanted = dict(zip(FORMS, jax.jit(forms)(x, k, ct), strict=True))[form]
+        arguments = {
+            "forward": (x, k, settings),
+            "input_gradient": (ct, k, settings, x.shape[1:-1]),
+            "kernel_gradient": (x, ct, settings, k.shape[:-2]),
+        }[form]
+        left, right, *static = arguments
+        for algorithm, compute in FORMS[form].items():
+            if applies(form, algorithm, name):
+                run = jax.jit(lambda a, b, f=compute: f(a, b, *static))
+                assert_close(run(jnp.asarray(left), jnp.asarray(right)), wanted)
+
+
+@EVERY_CASE
+def test_derivatives_of_both_orders_and_modes_agree_with_differences(
+    name: str,
+) -> None:
+    x, k, _, settings = draw(name)
+    with jax.enable_x64(True):
+        f = jax.jit(lambda x, k: convolution(x, k, settings))
+        check_grads(f, (x, k), order=2, modes=("fwd", "rev"), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dense", "strided", "depthwise", "groups"])
+def test_vmap_over_every_set_of_operands_is_a_loop(name: str) -> None:
+    x, k, ct, settings = draw(name)
+    forms = three_forms(lambda x, k: convolution(x, k, settings))
+    with jax.enable_x64(True):
+        one = jax.jit(forms)
+        stacked = [np.stack([a, 2 * a[::-1], a + 1]) for a in (x, k, ct)]
+        for axes in itertools.product((0, None), repeat=3):
+            if axes == (None,) * 3:
+                continue
+            given = [
+                many if axis == 0 else alone
+                for axis, many, alone in zip(axes, stacked, (x, k, ct), strict=True)
+            ]
+            got = jax.jit(jax.vmap(forms, axes))(*given)
+            for i in range(3):
+                rows = [
+                    many[i] if axis == 0 else many
+                    for axis, many in zip(axes, given, strict=True)
+                ]
+                assert_close([part[i] for part in got], list(one(*rows)))
+
+
+def test_two_vmaps_and_vmap_of_grad_keep_their_axes_apart() -> None:
+    x, k, ct, settings = draw("groups")
+    forms = three_forms(lambda x, k: convolution(x, k, settings))
+    xs = np.stack([np.stack([x + i + j for j in range(2)]) for i in range(3)])
+    ks = np.stack([k, k - 1])
+    with jax.enable_x64(True):
+        twice = jax.vmap(jax.vmap(forms, (0, 0, None)), (0, None, None))
+        got = jax.jit(twice)(xs, ks, ct)
+        for i, j in itertools.product(range(3), range(2)):
+            wanted = jax.jit(forms)(xs[i, j], ks[j], ct)
+            assert_close([part[i, j] for part in got], list(wanted))
+
+
+def test_eight_kernels_compile_to_the_body_of_two() -> None:
+    x, k, ct, settings = draw("dense")
+    forms = jax.vmap(three_forms(lambda x, k: convolution(x, k, settings)))
+
+    def program(size: int) -> str:
+        arrays = [jnp.stack([jnp.float32(a)] * size) for a in (x, k, ct)]
+        return jax.jit(forms).lower(*arrays).as_text()
+
+    two, eight = program(2), program(8)
+    assert "feature_group_count = 1 " in eight
+    assert two.count("stablehlo.convolution") == eight.count("stablehlo.convolution")
+    assert eight.count("stablehlo.while") == 3
+
+
+def test_loops_remat_hessian_and_jacobians_agree_with_xla() -> None:
+    x, k, _, settings = draw("stem")
+
+    def curvatures(f: Callable[[Any, Any], Any]) -> Any:
+        def loss(k: Any) -> Any:
+            return jnp.sum(jax.checkpoint(f)(x, k) ** 3)
+
+        def step(k: Any, _: None) -> tuple[Any, Any]:
+            return k - 1e-3 * jax.grad(loss)(k), loss(k)
+
+        hessian = jax.hessian(loss)(jnp.asarray(k))
+        return hessian, jax.jacfwd(jax.grad(loss))(k), lax.scan(step, k, length=3)
+
+    with jax.enable_x64(True):
+        ours = jax.jit(lambda: curvatures(lambda x, k: convolution(x, k, settings)))()
+        theirs = jax.jit(
+            lambda: curvatures(lambda x, k: direct.forward(x, k, settings))
+        )()
+        assert_close(ours, theirs, 1e-9)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_gradients_have_the_dtype_of_what_they_are_taken_to(dtype: Any) -> None:
+    x, k, *_ = draw("dense")
+    x, k = jnp.asarray(x, dtype), jnp.asarray(k, dtype)
+    f = three_forms(partial(conv, preferred_element_type=jnp.float32))
+    outputs = conv(x, k, preferred_element_type=jnp.float32)
+    parts = f(x, k, jnp.ones_like(outputs))
+    assert [part.dtype for part in parts] == [jnp.float32, dtype, dtype]
+    exact = three_forms(conv)(
+        jnp.float32(x), jnp.float32(k), jnp.ones(outputs.shape, jnp.float32)
+    )
+    for part, wanted in zip(parts, exact, strict=True):
+        scale = np.abs(wanted).max()
+        assert np.allclose(np.float32(part) / scale, wanted / scale, atol=5e-3)
+
+
+def test_an_empty_batch_has_gradients_of_zero() -> None:
+    f = three_forms(conv)
+    outputs, to_inputs, to_kernel = f(
+        jnp.ones((0, 4, 4, 3)), jnp.ones((2, 2, 3, 5)), jnp.ones((0, 4, 4, 5))
+    )
+    assert (outputs.shape, to_inputs.shape) == ((0, 4, 4, 5), (0, 4, 4, 3))
+    assert to_kernel.shape == (2, 2, 3, 5)
+    assert (to_kernel == 0).all()
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from functools import partial
+from jax.sharding import NamedSharding, PartitionSpec as P
+from cnn_jax.ops import conv
+mesh = jax.make_mesh((4,), ("images",), axis_types=(jax.sharding.AxisType.Auto,))
+rng = np.random.default_rng(0)
+x = jnp.asarray(rng.normal(size=(8, 7, 6, 4)), jnp.float32)
+k = jnp.asarray(rng.normal(size=(3, 3, 4, 5)), jnp.float32)
+loss = lambda x, k: jnp.sum(conv(x, k, strides=2) ** 3)
+wanted = jax.jit(jax.grad(loss, (0, 1)))(x, k)
+by_images, everywhere = NamedSharding(mesh, P("images")), NamedSharding(mesh, P())
+split = (jax.device_put(x, by_images), jax.device_put(k, everywhere))
+got = jax.jit(jax.grad(loss, (0, 1)))(*split)
+mapped = jax.shard_map(
+    lambda x, k: jax.lax.psum(loss(x, k), "images"),
+    mesh=mesh, in_specs=(P("images"), P()), out_specs=P(),
+)
+by_hand = jax.jit(jax.grad(mapped, (0, 1)))(x, k)
+for parts in (got, by_hand):
+    for part, each in zip(parts, wanted):
+        scale = np.abs(each).max()
+        assert np.allclose(part / scale, each / scale, atol=1e-5), "values"
+print("sharded alike", len(jax.devices()))
+"""
+
+
+def test_a_mesh_of_devices_gives_the_same_gradients() -> None:
+    flags = "--xla_force_host_platform_device_count=4"
+    ended = subprocess.run(
+        [sys.executable, "-c", SHARDED],
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout == "sharded alike 4\n", ended.stderr
