@@ -1,0 +1,47 @@
+"""Fair seconds: candidates in one process, in alternating order, minima and medians."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+
+def interleaved(
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 9,
+    budget: float = 6.0,
+) -> dict[str, np.ndarray]:
+    """Seconds of every candidate, its first call not counted.
+
+    Args:
+      candidates: name -> function without arguments; its result is waited for.
+      repeats: timed calls of each at most, the order reversed every other time.
+      budget: seconds after which no further round begins; three are always made.
+
+    Returns:
+      name -> [rounds] seconds.
+    """
+    for run in candidates.values():
+        jax.block_until_ready(run())
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    began = time.perf_counter()
+    for repeat in range(repeats):
+        if repeat >= 3 and time.perf_counter() - began > budget:
+            break
+        names = list(candidates)
+        for name in names if repeat % 2 == 0 else reversed(names):
+            seconds[name].append(_seconds(candidates[name]))
+    return {name: np.asarray(values) for name, values in seconds.items()}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """One call, or the mean of as many as last a millisecond: clocks are coarse."""
+    calls, elapsed = 0, 0.0
+    start = time.perf_counter()
+    while elapsed < 1e-3:
+        jax.block_until_ready(run())
+        calls += 1
+        elapsed = time.perf_counter() - start
+    return elapsed / calls
