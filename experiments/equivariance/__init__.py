@@ -20,7 +20,6 @@ Takes three to four minutes for 5 seeds and six arms on 2 CPU cores, 45 seconds 
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 
@@ -34,7 +33,12 @@ from experiments.equivariance.laws import (
     invariance_errors,
 )
 from experiments.equivariance.maxima import max_dependence, unchanged_shares
-from experiments.equivariance.nets import conv_layers, moving_metrics, train_arms
+from experiments.equivariance.nets import (
+    Trained,
+    conv_layers,
+    moving_metrics,
+    train_arms,
+)
 from experiments.equivariance.sharing import (
     equal_kernels_after_training,
     sharing_errors,
@@ -108,7 +112,7 @@ class Config:
 
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
-    """Trains the arms, then measures nets and laws; every metric per seed."""
+    """Trains the arms, and measures nets and laws; every metric per seed."""
     data = lab.data(view="canvas")
     test = data.test._replace(
         images=data.test.images[: config.num_test],
@@ -117,28 +121,33 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     data = dataclasses.replace(data, test=test)
     photographs = lab.photographs(SIZE, NUM_PATCHES)
     arms = config.arm_names
-    trained = train_arms(
-        keys,
-        lab,
-        data,
-        arms,
-        steps=config.steps,
-        batch=config.batch,
-        max_shift=config.max_shift,
+    trained: list[Trained] = []
+
+    def nets() -> Metrics:
+        sizes = {"steps": config.steps, "batch": config.batch}
+        largest = config.max_shift
+        trained.extend(train_arms(keys, lab, data, arms, max_shift=largest, **sizes))
+        return moving_metrics(keys, trained, data.test.labels, largest)
+
+    metrics = lab.measure(
+        {
+            "nets": nets,
+            "sharing": lambda: sharing_errors(keys, photographs, config.max_shift),
+            "kernels drifting apart": lambda: equal_kernels_after_training(keys, lab),
+            "feature maps": lambda: feature_maps(keys[0], photographs),
+            "maxima": lambda: {**max_dependence(keys), **unchanged_shares(keys)},
+        }
     )
     layers = conv_layers(trained)
-    metrics = dict(moving_metrics(keys, trained, data.test.labels, config.max_shift))
-    laws: dict[str, Callable[[], Metrics]] = {
-        "paddings": lambda: convolution_errors(
-            keys, photographs, layers, arms, config.max_shift, config.depth
-        ),
-        "displacement": lambda: displacements(keys, photographs, layers, arms),
-        "sharing": lambda: sharing_errors(keys, photographs, config.max_shift),
-        "kernels drifting apart": lambda: equal_kernels_after_training(keys, lab),
-        "invariance": lambda: invariance_errors(
-            keys, photographs, layers, arms, config.max_shift
-        ),
-        "feature maps": lambda: feature_maps(keys[0], photographs),
-        "maxima": lambda: {**max_dependence(keys), **unchanged_shares(keys)},
-    }
-    return metrics | lab.measure(laws)
+    of_nets = lab.measure(
+        {
+            "paddings": lambda: convolution_errors(
+                keys, photographs, layers, arms, config.max_shift, config.depth
+            ),
+            "displacement": lambda: displacements(keys, photographs, layers, arms),
+            "invariance": lambda: invariance_errors(
+                keys, photographs, layers, arms, config.max_shift
+            ),
+        }
+    )
+    return metrics | of_nets

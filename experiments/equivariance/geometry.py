@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +28,10 @@ from cnn_jax.instruments import (
     slide,
 )
 from cnn_jax.ops import conv, locally_connected
+from experiments.harness.compilation import brief
 
 Layer = tuple[jax.Array, jax.Array]
+LayerFunction = Callable[..., jax.Array]  # (images, params, geometry=, stride=)
 Translation = Callable[[jax.Array, jax.Array], jax.Array]
 Align = Literal["translate", "overlap", "best"]
 
@@ -122,7 +124,6 @@ def random_stack(key: jax.Array, depth: int) -> list[Layer]:
     ]
 
 
-@partial(jax.jit, static_argnames=("geometry", "stride"))
 def advance(
     images: jax.Array, layer: Layer, *, geometry: Geometry, stride: int = 1
 ) -> jax.Array:
@@ -139,7 +140,6 @@ def advance(
     return jax.nn.relu(outputs) if geometry.activation else outputs
 
 
-@partial(jax.jit, static_argnames=("geometry", "stride"))
 def advance_unshared(
     images: jax.Array, kernels: jax.Array, *, geometry: Geometry, stride: int = 1
 ) -> jax.Array:
@@ -190,41 +190,64 @@ def sides(
     return moved, right
 
 
-@partial(jax.jit, static_argnames=("translate", "align"))
-def compare(
-    outputs: jax.Array, shifts: jax.Array, *, translate: Translation, align: Align
+@partial(brief, static_argnames=("layer", "features", "geometry", "stride"))
+def _apply(
+    maps: jax.Array,
+    params: Any,
+    *,
+    layer: LayerFunction,
+    features: int,
+    geometry: Geometry,
+    stride: int,
 ) -> jax.Array:
-    """‖f(Tx) - T'f(x)‖ / ‖f(x)‖, the worst of the images.
+    """A layer over the first channels [B, H, W, features] of [B, H, W, WIDEST].
+
+    Channels of zeros change no norm, and let all nets share what follows.
+    """
+    outputs = layer(maps[..., :features], params, geometry=geometry, stride=stride)
+    return _widen(outputs)
+
+
+def _widen(outputs: jax.Array) -> jax.Array:
+    return jnp.pad(outputs, ((0, 0),) * 3 + ((0, WIDEST - outputs.shape[-1]),))
+
+
+@partial(brief, static_argnames=("translate", "align"))
+def _compare(
+    outputs: jax.Array, shifts: jax.Array, *, translate: Translation, align: Align
+) -> tuple[jax.Array, jax.Array]:
+    """‖f(Tx) - T'f(x)‖ / ‖f(x)‖, the worst of the images, and the spread of f(x).
 
     Args:
-        outputs: [1 + K, N, H, W, C], the first of the unmoved images.
+        outputs: [(1 + K)·N, H, W, C], the unmoved images first.
         shifts: [K, 2] pixels of the map.
         translate: T'.
         align: how the sides are compared.
 
     Returns:
-        [K].
+        ([K], []).
     """
-    still = outputs[0]
+    still, *_ = outputs.reshape(1 + len(shifts), -1, *outputs.shape[1:])
+    moved = outputs[len(still) :].reshape(len(shifts), *still.shape)
 
     def error(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
         moved, shift = pair
         left, right = sides(moved, still, shift, translate, align)
         return jnp.max(relative_error(left, right, still))
 
-    return jax.lax.map(error, (outputs[1:], shifts))
+    return jax.lax.map(error, (moved, shifts)), spread(still)
 
 
-@partial(jax.jit, static_argnames="translate")
+@partial(brief, static_argnames="translate")
 def _moved_images(
     images: jax.Array, shifts: jax.Array, *, translate: Translation
 ) -> jax.Array:
-    """The images and their translations, [(1 + K)·N, H, W, C]."""
+    """The images and their translations, [(1 + K)·N, H, W, WIDEST]."""
     moved = jax.lax.map(lambda shift: translate(images, shift), shifts)
-    return jnp.concatenate([images[None], moved]).reshape(-1, *images.shape[1:])
+    both = jnp.concatenate([images[None], moved])
+    return _widen(both.reshape(-1, *images.shape[1:]))
 
 
-@jax.jit
 def spread(outputs: jax.Array) -> jax.Array:
     """‖f(x) - its mean over space‖ / ‖f(x)‖, the smallest of the images; 0 if dead.
 
@@ -234,14 +257,10 @@ def spread(outputs: jax.Array) -> jax.Array:
     return jnp.min(relative_error(varying, jnp.zeros_like(varying), outputs))
 
 
-def _widen(outputs: jax.Array) -> jax.Array:
-    """Channels of zeros change no norm, and let all nets share one compilation."""
-    return jnp.pad(outputs, ((0, 0),) * 3 + ((0, WIDEST - outputs.shape[-1]),))
-
-
 def errors(
-    layers: Sequence[Callable[..., jax.Array]],
-    images: jax.Array,
+    layer: LayerFunction,
+    net: Sequence[Any],
+    images: np.ndarray | jax.Array,
     shifts: np.ndarray,
     geometry: Geometry,
     strides: tuple[int, ...],
@@ -252,34 +271,33 @@ def errors(
     seeds that share its shapes.
 
     Args:
-        layers: functions (images, geometry=, stride=) -> outputs.
+        layer: `advance`, `advance_unshared` or the like.
+        net: params of every layer, the kernel first.
         images: [N, H, W, C].
         shifts: [K, 2] pixels; for `shifts="aligned"` in units of the total stride.
         geometry: what is asked.
         strides: of the first layers.
 
     Returns:
-        (errors [depths, K] at `geometry.depths(len(layers))`, the smallest `spread` of
+        (errors [depths, K] at `geometry.depths(len(net))`, the smallest `spread` of
         the unmoved images' maps).
     """
     total = int(np.prod(strides))
     steps = shifts * total if geometry.shifts == "aligned" else shifts
     translate, align = geometry.translate, geometry.align
-    outputs = _moved_images(images, jnp.asarray(steps), translate=translate)
-    found, spreads, passed = [], [], 1
-    for depth, layer in enumerate(layers, start=1):
+    outputs = _moved_images(images, steps, translate=translate)
+    features, found, passed = images.shape[-1], [], 1
+    for depth, params in enumerate(net, start=1):
         stride = strides[depth - 1] if depth <= len(strides) else 1
         passed *= stride
-        outputs = layer(outputs, geometry=geometry, stride=stride)
-        if depth not in geometry.depths(len(layers)):
-            continue
-        each = _widen(outputs).reshape(
-            -1, *images.shape[:1], *outputs.shape[1:3], WIDEST
-        )
-        moved_by = jnp.asarray(steps if passed == 1 else steps // passed)
-        spreads.append(spread(each[0]))
-        found.append(compare(each, moved_by, translate=translate, align=align))
-    return np.stack(found), float(min(spreads))
+        options = {"features": features, "geometry": geometry, "stride": stride}
+        outputs = _apply(outputs, params, layer=layer, **options)
+        features = jax.tree.leaves(params)[0].shape[-1]
+        if depth in geometry.depths(len(net)):
+            moved_by = steps if passed == 1 else steps // passed
+            found.append(_compare(outputs, moved_by, translate=translate, align=align))
+    each, spreads = zip(*found, strict=True)
+    return np.stack(each), float(min(spreads))
 
 
 def pictures(

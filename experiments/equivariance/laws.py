@@ -40,6 +40,7 @@ from experiments.equivariance.geometry import (
     sides,
 )
 from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.seeds import over_seeds
 
 STRIDES = (1, 2, 4)
@@ -58,15 +59,17 @@ def convolution_errors(
     nets = [
         [stack, *_of_seed(trained, seed)]
         for seed, stack in enumerate(
-            _unstack(over_seeds(partial(random_stack, depth=depth))(keys))
+            _unstack(over_seeds(partial(random_stack, depth=depth), brief)(keys))
         )
     ]
     size = CONTENT + 2 * (max_shift + DEEPEST)  # of the largest canvas
     shape = (max(size, SIZE) + 2,) * 2 + (9, WIDTH)
-    independent = over_seeds(lambda key: normals(key, shape)[0] / 3)(keys)
+    independent = np.asarray(
+        over_seeds(lambda key: normals(key, shape)[0] / 3, brief)(keys)
+    )
     metrics, unshared, alive = {}, [], []
     for name, geometry in GEOMETRIES.items():
-        images = jnp.asarray(pictures(photographs, geometry, max_shift, depth))
+        images = pictures(photographs, geometry, max_shift, depth)
         shifts = geometry.grid(max_shift)
         arguments = (images, shifts, geometry)
         values, spreads = zip(
@@ -83,8 +86,7 @@ def convolution_errors(
             "shift": labels(shifts),
         }
         metrics[f"error/{name}"] = Grid(np.stack(values), axes)
-        layers = [bind(advance_unshared, kernels) for kernels in independent]
-        unshared.append([_smallest_error(layer, *arguments) for layer in layers])
+        unshared.append([_smallest_error(each, *arguments) for each in independent])
     axes = {"geometry": tuple(GEOMETRIES)}
     metrics["unshared-error"] = Grid(np.asarray(unshared).T, axes)
     metrics["spread"] = Grid(np.asarray(alive).T, axes)
@@ -113,7 +115,7 @@ def _of_seed(trained: Sequence[Layer], seed: int) -> list[list[Layer]]:
 
 def _net_errors(
     nets: Sequence[Sequence[Layer]],
-    images: jax.Array,
+    images: np.ndarray,
     shifts: np.ndarray,
     geometry: Geometry,
 ) -> tuple[np.ndarray, float]:
@@ -121,14 +123,7 @@ def _net_errors(
     by_strides, spreads = [], []
     for strides in geometry.strides:
         found = [
-            errors(
-                [bind(advance, layer) for layer in net],
-                images,
-                shifts,
-                geometry,
-                strides,
-            )
-            for net in nets
+            errors(advance, net, images, shifts, geometry, strides) for net in nets
         ]
         by_strides.append(np.concatenate([each for each, _ in found]))
         spreads += [each for _, each in found]
@@ -136,23 +131,14 @@ def _net_errors(
 
 
 def _smallest_error(
-    layer: Callable, images: jax.Array, shifts: np.ndarray, geometry: Geometry
+    kernels: np.ndarray, images: np.ndarray, shifts: np.ndarray, geometry: Geometry
 ) -> float:
-    """The smallest error of one layer over strides and shifts."""
+    """The smallest error of one unshared layer over strides and shifts."""
     found = [
-        errors([layer], images, shifts, geometry, strides[:1])[0].min()
+        errors(advance_unshared, [kernels], images, shifts, geometry, strides[:1])[0]
         for strides in geometry.strides
     ]
-    return min(found)
-
-
-def bind(layer: Callable, params) -> Callable[..., jax.Array]:
-    """A layer with its params: (images, geometry=, stride=) -> outputs."""
-
-    def bound(images: jax.Array, **options) -> jax.Array:
-        return layer(images, params, **options)
-
-    return bound
+    return min(each.min() for each in found)
 
 
 def displacements(keys: jax.Array, photographs: np.ndarray, trained, arms) -> Metrics:
@@ -170,14 +156,14 @@ def displacements(keys: jax.Array, photographs: np.ndarray, trained, arms) -> Me
         "image": tuple(range(len(photographs))),
     }
     images = jnp.asarray(photographs)
-    first = over_seeds(_with_random)((keys, trained))[0]
+    first = over_seeds(_with_random, brief)((keys, trained))[0]
     metrics: dict[str, Grid] = {}
     for stride in STRIDES:
 
         def measure(layers: Layer, images: jax.Array, stride: int = stride):
             return jax.lax.map(lambda layer: _slopes(layer, images, stride), layers)
 
-        slope, peak = over_seeds(measure)(first, images)
+        slope, peak = over_seeds(measure, brief)(first, images)
         metrics[f"slope/{stride}"] = Grid(np.asarray(slope), axes)
         metrics[f"peak/{stride}"] = Grid(np.asarray(peak), axes)
     return metrics
@@ -240,7 +226,7 @@ def invariance_errors(
         convolutions: [seeds, net, shift].
     """
     shifts = shift_grid(max_shift)[1:]
-    measured = over_seeds(_invariances)(
+    measured = over_seeds(_invariances, brief)(
         (keys, trained), jnp.asarray(photographs), shifts
     )
     axes = {"net": ("random", *arms), "shift": labels(shifts)}
@@ -298,17 +284,18 @@ def feature_maps(key: jax.Array, photographs: np.ndarray) -> Metrics:
         "feature-maps" [geometry, panel, H, W]: the map, the map shifted, the map of
         the shifted image, and the difference of the last two.
     """
-    image = jnp.asarray(photographs[:1])
-    shift = jnp.asarray((6, 6))
-    rows = []
-    for name in ("circular", "zero-roll"):
-        geometry = GEOMETRIES[name]
-        (layer,) = random_stack(key, depth=1)
-        still = advance(image, layer, geometry=geometry)
-        moved = advance(roll(image, shift), layer, geometry=geometry)
-        left, right = sides(moved, still, shift)
-        panels = jnp.stack([still, right, left, left - right])[:, 0]
-        channel = jnp.argmax(jnp.mean(still, axis=(0, 1, 2)))
-        rows.append(panels[..., channel])
+    names = ("circular", "zero-roll")
+    panels = partial(brief(_panels, static_argnames="name"), key, photographs[:1])
     label = "feature maps of the figure [padding; panel; row; column]"
-    return {"feature-maps": Shown(np.asarray(jnp.stack(rows)), label)}
+    return {"feature-maps": Shown(np.stack([panels(name=n) for n in names]), label)}
+
+
+def _panels(key: jax.Array, image: jax.Array, *, name: str) -> jax.Array:
+    """The four pictures [4, H, W] of one geometry."""
+    geometry, shift = GEOMETRIES[name], jnp.asarray((6, 6))
+    (layer,) = random_stack(key, depth=1)
+    still = advance(image, layer, geometry=geometry)
+    moved = advance(roll(image, shift), layer, geometry=geometry)
+    left, right = sides(moved, still, shift)
+    panels = jnp.stack([still, right, left, left - right])[:, 0]
+    return panels[..., jnp.argmax(jnp.mean(still, axis=(0, 1, 2)))]

@@ -7,6 +7,7 @@ import numpy as np
 from cnn_jax.instruments import roll
 from cnn_jax.ops import max_pool
 from experiments.harness.claims import Grid, Metrics
+from experiments.harness.compilation import brief
 from experiments.harness.seeds import over_seeds
 
 WINDOWS = (2, 3, 4, 8)  # each divides IMAGE_SIZE
@@ -26,7 +27,7 @@ def max_dependence(keys: jax.Array) -> Metrics:
     Returns:
         violations/{derivative, lowered, any-change} [seeds, window], counts.
     """
-    counts = over_seeds(_violations)(keys)
+    counts = over_seeds(_violations, brief)(keys)
     axes = {"window": ("2x2", "3x3")}
     return {
         f"violations/{name}": Grid(np.asarray(values), axes)
@@ -96,7 +97,7 @@ def unchanged_shares(keys: jax.Array) -> Metrics:
     metrics = {}
     for window in WINDOWS:
         shifts = (*((0, d) for d in range(1, window)), (1, 1))
-        measure = over_seeds(lambda key, k=window, s=shifts: _shares(key, k, s))
+        measure = over_seeds(lambda key, k=window, s=shifts: _shares(key, k, s), brief)
         axes = {"stride": (1, window), "shift": shifts}
         expected = np.asarray([unchanged_fraction(window, shift) for shift in shifts])
         for name, shares in zip(

@@ -21,6 +21,7 @@ from cnn_jax.ops import avg_pool, blur_pool, max_pool, polyphase_pool
 from cnn_jax.training import Config as TrainingConfig
 from cnn_jax.training import Data, State, chunk, init
 from experiments.harness.claims import Images, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
@@ -126,7 +127,7 @@ def _initial_states(
     draw = jax.vmap(partial(init, config=config))
     tree = str(jax.eval_shape(draw, keys))
     if tree not in known:
-        known[tree] = jax.jit(draw)(keys)
+        known[tree] = brief(draw)(keys)
     return known[tree]
 
 
@@ -233,7 +234,7 @@ def _protocols(keys: jax.Array, arm: Trained, shifts: np.ndarray) -> np.ndarray:
     return 100 * np.asarray(_agreements(keys, arm.predictions, half_open))
 
 
-@jax.jit
+@brief
 def _agreements(
     keys: jax.Array, predictions: jax.Array, half_open: jax.Array
 ) -> jax.Array:

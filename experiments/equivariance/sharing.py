@@ -14,6 +14,7 @@ from cnn_jax.ops import conv, locally_connected, tiled_conv
 from cnn_jax.training import Config, Data, chunk, init
 from experiments.equivariance.geometry import SIZE, WIDTH, labels, normals
 from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
@@ -31,7 +32,7 @@ def sharing_errors(keys: jax.Array, photographs: np.ndarray, max_shift: int) -> 
         sharing/indivisible: tiles that do not divide the map, all shifts.
     """
     shifts = shift_grid(max(max_shift, *TILES))[1:]  # some multiple of every tile
-    values = over_seeds(_sharing)(keys, jnp.asarray(photographs), shifts)
+    values = over_seeds(_sharing, brief)(keys, jnp.asarray(photographs), shifts)
     values = {name: np.asarray(array) for name, array in values.items()}
     shift_axis = {"shift": labels(shifts)}
     metrics = {
@@ -115,11 +116,11 @@ def equal_kernels_after_training(keys: jax.Array, lab: Lab) -> Metrics:
         jnp.asarray(0),
         jnp.asarray(STEPS),
     )
-    measure = over_seeds(_worst_error(config.model))
+    measure = over_seeds(_worst_error(config.model), brief)
     images = jnp.asarray(digits.test.images[:64])
-    states = jax.jit(jax.vmap(functools.partial(init, config=config)))(keys)
+    states = brief(jax.vmap(functools.partial(init, config=config)))(keys)
     before = measure(states.params, images)
-    step = over_seeds(functools.partial(chunk, config=config))
+    step = over_seeds(functools.partial(chunk, config=config), brief)
     states = lab.fit(step, states, examples, num_chunks=1, label="unshared")
     after = measure(states.params, images)
     return {

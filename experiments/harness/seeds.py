@@ -22,16 +22,22 @@ def keys(seed: int, num_seeds: int) -> jax.Array:
     return fold(jax.random.key(seed), jax.numpy.arange(num_seeds))
 
 
-def over_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
+def over_seeds(
+    function: Callable[..., Any],
+    jit: Callable[[Callable[..., Any]], Callable[..., Any]] = jax.jit,
+) -> Callable[..., Any]:
     """`function(per_seed, *shared)` for every seed, jitted.
 
     The first argument has a leading seed axis in every leaf, the others are the
     same for all seeds. `lax.map` runs the seeds one after the other: bit for bit
     what each would give alone, which vmap does not promise.
+
+    Args:
+        function: of one seed.
+        jit: `compilation.brief` for what compiles for longer than it runs.
     """
 
-    @jax.jit
     def mapped(per_seed: Any, *shared: Any) -> Any:
         return jax.lax.map(lambda one: function(one, *shared), per_seed)
 
-    return mapped
+    return jit(mapped)

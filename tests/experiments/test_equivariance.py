@@ -19,7 +19,7 @@ from experiments.equivariance.geometry import (
     sides,
     spread,
 )
-from experiments.equivariance.laws import bind, displacements, invariance_errors
+from experiments.equivariance.laws import displacements, invariance_errors
 from experiments.equivariance.maxima import (
     max_dependence,
     maximum,
@@ -69,25 +69,24 @@ def small_errors(name, layer):
         from cnn_jax.instruments import band_limit
 
         images = band_limit(images)
-    layers = [bind(advance, one) for one in random_stack(jax.random.key(1), depth=2)]
-    if layer == "unshared":
-        kernels = jax.random.normal(jax.random.key(2), (20, 20, 9, 8)) / 3
-        layers = [bind(advance_unshared, kernels)]
+    net = random_stack(jax.random.key(1), depth=2)
+    if layer is advance_unshared:
+        net = [jax.random.normal(jax.random.key(2), (20, 20, 9, 8)) / 3]
     shifts = geometry.grid(2)
     return np.stack(
-        [errors(layers, images, shifts, geometry, s)[0] for s in geometry.strides]
+        [errors(layer, net, images, shifts, geometry, s)[0] for s in geometry.strides]
     )
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_a_convolution_commutes_exactly_where_the_ledger_expects_it(name):
-    worst = small_errors(name, "shared").max()
+    worst = small_errors(name, advance).max()
     assert worst < 1e-5 if name in COMMUTING else worst > 0.05
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_independent_kernels_commute_in_no_geometry(name):
-    assert small_errors(name, "unshared").min() > 0.1
+    assert small_errors(name, advance_unshared).min() > 0.1
 
 
 def test_the_overlap_counts_every_output_whose_field_lies_inside_both_images():
@@ -108,8 +107,8 @@ def test_the_deepest_random_stacks_stay_alive():
     geometry = GEOMETRIES["zero-fill-margin"]
     images = jnp.pad(jnp.ones((1, 4, 4, 1)), ((0, 0), (16, 16), (16, 16), (0, 0)))
     for key in jax.random.split(jax.random.key(9), 5):
-        layers = [bind(advance, layer) for layer in random_stack(key, depth=15)]
-        _, alive = errors(layers, images, geometry.grid(1)[:1], geometry, (1,))
+        net = random_stack(key, depth=15)
+        _, alive = errors(advance, net, images, geometry.grid(1)[:1], geometry, (1,))
         assert alive > 1e-3
 
 
@@ -117,12 +116,12 @@ def test_a_kernel_that_differs_in_one_place_is_noticed():
     """The control of the instrument itself: an error of one pixel is seen."""
     geometry = GEOMETRIES["circular"]
     images = jax.random.normal(jax.random.key(0), (2, 12, 12, 1))
-    layer = random_stack(jax.random.key(1), depth=1)[0]
+    net = random_stack(jax.random.key(1), depth=1)
 
-    def tampered(images, **options):
+    def tampered(images, layer, **options):
         return advance(images, layer, **options).at[:, 3, 3].multiply(1.01)
 
-    error, _ = errors([tampered], images, geometry.grid(1), geometry, (1,))
+    error, _ = errors(tampered, net, images, geometry.grid(1), geometry, (1,))
     assert error.min() > 1e-5
 
 
