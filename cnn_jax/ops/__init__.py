@@ -1,6 +1,6 @@
 """Pure functions of arrays: convolutions, pooling and what they share."""
 
-from cnn_jax.ops.convolution import ALGORITHM_NAMES, conv, convolve
+from cnn_jax.ops.convolution import ALGORITHM_NAMES, conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
 from cnn_jax.ops.pooling import (
     avg_pool,
@@ -14,6 +14,8 @@ from cnn_jax.ops.pooling import (
     polyphase_pool,
     pool,
 )
+from cnn_jax.ops.separable import depthwise_conv, separable_conv
+from cnn_jax.ops.transposed import conv_transpose
 from cnn_jax.ops.windows import PADDING_NAMES, output_size, patches
 
 __all__ = [
@@ -22,7 +24,10 @@ __all__ = [
     "avg_pool",
     "blur_pool",
     "conv",
+    "conv_transpose",
     "convolve",
+    "dense_as_conv",
+    "depthwise_conv",
     "global_avg_pool",
     "global_lp_pool",
     "global_max_pool",
@@ -34,5 +39,6 @@ __all__ = [
     "patches",
     "polyphase_pool",
     "pool",
+    "separable_conv",
     "tiled_conv",
 ]

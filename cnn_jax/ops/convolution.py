@@ -5,8 +5,10 @@ outputs [N, *out, O]. Deep learning's convolution does not flip its kernel; `con
 does.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypedDict, Unpack
 
 import jax.numpy as jnp
 from jax import Array
@@ -26,6 +28,24 @@ from cnn_jax.ops.windows import (
 )
 
 ALGORITHM_NAMES = ("auto", "direct", "im2col", "shifted", "banded")
+
+
+class DepthwiseOptions(TypedDict, total=False):
+    """The keywords of `conv`, for what hands them on, but for the groups."""
+
+    strides: int | Sequence[int]
+    padding: Padding
+    input_dilation: int | Sequence[int]
+    kernel_dilation: int | Sequence[int]
+    precision: PrecisionLike
+    preferred_element_type: DTypeLike | None
+    algorithm: str
+
+
+class Options(DepthwiseOptions, total=False):
+    """The keywords of `conv`, for what hands them on."""
+
+    feature_group_count: int
 
 
 def conv(
@@ -77,23 +97,23 @@ def conv(
     Reference:
       Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
-    if algorithm not in ALGORITHM_NAMES:
-        names = ", ".join(ALGORITHM_NAMES)
-        raise ValueError(f"algorithm: expected one of {names}, got {algorithm!r}")
+    check_algorithm(algorithm)
     inputs, kernel, bias = promote(inputs, kernel, bias)
-    _check_shapes(inputs, kernel, feature_group_count)
+    check_inputs(inputs)
+    check_kernel(inputs, kernel)
+    _check_channels(inputs.shape[-1], kernel, feature_group_count)
     *window, _, features = kernel.shape
-    rank = len(window)
     settings = Settings(
-        canonical(strides, rank, "strides"),
-        ((0, 0),) * rank,
-        canonical(input_dilation, rank, "input_dilation"),
-        canonical(kernel_dilation, rank, "kernel_dilation"),
+        canonical(strides, len(window), "strides"),
+        ((0, 0),) * len(window),
+        canonical(input_dilation, len(window), "input_dilation"),
+        canonical(kernel_dilation, len(window), "kernel_dilation"),
         feature_group_count,
         precision,
         preferred_element_type,
     )
-    inputs, settings, out = _resolve(inputs, window, padding, settings)
+    prepare, settings, out = resolve(inputs.shape[1:-1], window, padding, settings)
+    inputs = prepare(inputs)
     if 0 in out:
         dtype = settings.output_dtype(inputs)
         outputs = jnp.zeros((len(inputs), *out, features), dtype)
@@ -106,37 +126,22 @@ def convolve(
     inputs: ArrayLike,
     kernel: ArrayLike,
     bias: ArrayLike | None = None,
-    *,
-    strides: int | Sequence[int] = 1,
-    padding: Padding = "SAME",
-    input_dilation: int | Sequence[int] = 1,
-    kernel_dilation: int | Sequence[int] = 1,
-    feature_group_count: int = 1,
-    precision: PrecisionLike = None,
-    preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    **options: Unpack[Options],
 ) -> Array:
     """The convolution of mathematics: the kernel is flipped over its spatial axes.
 
         y[n, p, o] = Σ_w Σ_c x[n, s·p + d·w − low, c] · k[size − 1 − w, c, o] + b[o]
 
-    With padding "FULL" it commutes: x * k = k * x. Everything else is as in `conv`.
+    With padding "FULL" it commutes: x * k = k * x.
 
     Args:
       inputs: [N, *spatial, C], one to three spatial axes.
       kernel: [*window, C // groups, O].
       bias: [O], or none.
-      strides: as in `conv`, like all that follows.
-      padding: as in `conv`.
-      input_dilation: as in `conv`.
-      kernel_dilation: as in `conv`.
-      feature_group_count: as in `conv`.
-      precision: as in `conv`.
-      preferred_element_type: as in `conv`.
-      algorithm: as in `conv`.
+      **options: every keyword of `conv`, with its meaning and default.
 
     Returns:
-      [N, *out, O].
+      [N, *out, O], as `conv`.
 
     Raises:
       ValueError: as `conv`.
@@ -145,19 +150,41 @@ def convolve(
       Goodfellow, Bengio and Courville, Deep Learning, equation 9.4, 2016.
     """
     kernel = jnp.asarray(kernel)
-    return conv(
-        inputs,
-        jnp.flip(kernel, range(kernel.ndim - 2)),
-        bias,
-        strides=strides,
-        padding=padding,
-        input_dilation=input_dilation,
-        kernel_dilation=kernel_dilation,
-        feature_group_count=feature_group_count,
-        precision=precision,
-        preferred_element_type=preferred_element_type,
-        algorithm=algorithm,
-    )
+    flipped = jnp.flip(kernel, range(kernel.ndim - 2))
+    return conv(inputs, flipped, bias, **options)
+
+
+def dense_as_conv(kernel: ArrayLike, spatial: Sequence[int]) -> Array:
+    """A dense layer's kernel as one of a convolution over the whole map.
+
+        dense(flatten(x))[n, o] = conv(x, k, padding="VALID")[n, 0, o]
+
+    On larger inputs the convolution slides the dense layer over them, and computes
+    what windows have in common once.
+
+    Args:
+      kernel: [prod(spatial)·C, O]; its rows are a map [*spatial, C] flattened.
+      spatial: sizes of the maps that the dense layer was made for.
+
+    Returns:
+      [*spatial, C, O].
+
+    Raises:
+      ValueError: another rank, or rows that are no whole number of maps.
+
+    Reference:
+      Sermanet et al., OverFeat: integrated recognition, localization and detection
+      using convolutional networks, 2013.
+    """
+    kernel = jnp.asarray(kernel)
+    positions = math.prod(spatial)
+    if kernel.ndim != 2 or positions < 1 or len(kernel) % positions:
+        raise ValueError(
+            f"kernel: expected shape (rows, features) with rows a multiple of "
+            f"{positions}, the positions of a map {tuple(spatial)}, got {kernel.shape}"
+        )
+    channels, features = len(kernel) // positions, kernel.shape[1]
+    return kernel.reshape(*spatial, channels, features)
 
 
 def promote(
@@ -187,32 +214,71 @@ def add_bias(
     return outputs + bias.reshape(leading + bias.shape).astype(outputs.dtype)
 
 
-def _resolve(
-    inputs: Array, window: Sequence[int], padding: Padding, settings: Settings
-) -> tuple[Array, Settings, list[int]]:
-    """Leave zeros to the algorithms; apply every other border here."""
+def resolve(
+    spatial: Sequence[int], window: Sequence[int], padding: Padding, settings: Settings
+) -> tuple[Callable[[Array], Array], Settings, list[int]]:
+    """What comes before a convolution, what is left to its algorithms, output sizes.
+
+    The algorithms know borders of zeros alone. Every other border is made before, by a
+    linear function of the inputs, after they are dilated.
+
+    Args:
+      spatial: sizes of the inputs.
+      window: sizes of the kernel.
+      padding: as in `conv`.
+      settings: strides and dilations; its pairs do not count.
+
+    Returns:
+      (prepare, settings, out): `convolution(prepare(inputs), kernel, settings)` has
+      spatial sizes out.
+
+    Raises:
+      ValueError: an unknown padding; a kernel larger than the padded inputs.
+    """
     strides, dilation = settings.strides, settings.kernel_dilation
-    spatial = [
-        span(n, d) if n else 0
-        for n, d in zip(inputs.shape[1:-1], settings.input_dilation, strict=True)
+    sizes = [
+        span(n, r) if n else 0
+        for n, r in zip(spatial, settings.input_dilation, strict=True)
     ]
-    mode, pairs = resolve_padding(padding, spatial, window, strides, dilation)
-    axes = zip(spatial, window, strides, dilation, pairs, strict=True)
+    mode, pairs = resolve_padding(padding, sizes, window, strides, dilation)
+    axes = zip(sizes, window, strides, dilation, pairs, strict=True)
     out = [output_size(n, k, s, d, *pair) for n, k, s, d, pair in axes]
     if mode == "zeros":
-        return inputs, replace(settings, pairs=pairs), out
-    padded = pad(dilate(inputs, settings.input_dilation), pairs, mode)
-    return padded, replace(settings, input_dilation=(1,) * len(window)), out
+        return lambda inputs: inputs, replace(settings, pairs=pairs), out
+
+    def prepare(inputs: Array) -> Array:
+        return pad(dilate(inputs, settings.input_dilation), pairs, mode)
+
+    return prepare, replace(settings, input_dilation=(1,) * len(window)), out
 
 
-def _check_shapes(inputs: Array, kernel: Array, groups: int) -> None:
-    check_inputs(inputs)
+def check_algorithm(algorithm: str) -> None:
+    """Raises ValueError unless it is one of `ALGORITHM_NAMES`."""
+    if algorithm not in ALGORITHM_NAMES:
+        names = ", ".join(ALGORITHM_NAMES)
+        raise ValueError(f"algorithm: expected one of {names}, got {algorithm!r}")
+
+
+def check_inputs(inputs: Array) -> None:
+    """Raises ValueError unless the inputs have one to three spatial axes."""
+    if inputs.ndim not in (3, 4, 5):
+        raise ValueError(
+            "inputs: expected rank 3 to 5, [N, *spatial, C] with 1 to 3 spatial axes, "
+            f"got shape {inputs.shape}"
+        )
+
+
+def check_kernel(inputs: Array, kernel: Array) -> None:
+    """Raises ValueError unless the kernel has the inputs' rank and a window."""
     if kernel.ndim != inputs.ndim or 0 in kernel.shape[:-2]:
         raise ValueError(
             f"kernel: expected rank {inputs.ndim}, [*window, C // groups, O] with "
             f"window sizes >= 1, for inputs of shape {inputs.shape}, got {kernel.shape}"
         )
-    channels, (group_channels, features) = inputs.shape[-1], kernel.shape[-2:]
+
+
+def _check_channels(channels: int, kernel: Array, groups: int) -> None:
+    group_channels, features = kernel.shape[-2:]
     if groups < 1 or channels % groups or features % groups:
         raise ValueError(
             f"feature_group_count: expected a divisor of {channels} channels and "
@@ -222,13 +288,4 @@ def _check_shapes(inputs: Array, kernel: Array, groups: int) -> None:
         raise ValueError(
             f"kernel: expected {channels // groups} channels ({channels} of the inputs "
             f"/ {groups} groups), got {group_channels} in shape {kernel.shape}"
-        )
-
-
-def check_inputs(inputs: Array) -> None:
-    """Raises ValueError unless the inputs have one to three spatial axes."""
-    if inputs.ndim not in (3, 4, 5):
-        raise ValueError(
-            "inputs: expected rank 3 to 5, [N, *spatial, C] with 1 to 3 spatial axes, "
-            f"got shape {inputs.shape}"
         )

@@ -76,13 +76,44 @@ def convolution(
       [N, *out, O].
     """
     dtype = settings.output_dtype(inputs)
-    problem = Problem(
-        replace(settings, preferred_element_type=None),
-        inputs.shape[1:-1],
-        kernel.shape[:-2],
-        algorithms,
-    )
+    problem = _problem(settings, inputs.shape[1:-1], kernel, algorithms)
     return _bind("forward", inputs[None], kernel[None], problem, dtype)[0]
+
+
+def transposed_convolution(
+    cotangent: Array,
+    kernel: Array,
+    settings: Settings,
+    spatial: Sequence[int],
+    algorithms: tuple[str, str, str] = ("auto",) * 3,
+) -> Array:
+    """The transpose of `convolution` in its inputs, for the same kernel and settings.
+
+    Args:
+      cotangent: [N, *out, O], what `convolution` returns for inputs of these sizes.
+      kernel: [*window, C // groups, O], of the same dtype.
+      settings: strides, padding, dilations, groups, precision.
+      spatial: sizes of the inputs.
+      algorithms: of the forward form and of the two gradients.
+
+    Returns:
+      [N, *spatial, C].
+    """
+    dtype = settings.output_dtype(cotangent)
+    # The algorithms of a gradient add up in the dtype of what they are given.
+    cotangent, kernel = cotangent.astype(dtype), kernel.astype(dtype)
+    problem = _problem(settings, tuple(spatial), kernel, algorithms)
+    return _bind("input_gradient", cotangent[None], kernel[None], problem, dtype)[0]
+
+
+def _problem(
+    settings: Settings,
+    spatial: tuple[int, ...],
+    kernel: Array,
+    algorithms: tuple[str, str, str],
+) -> Problem:
+    settings = replace(settings, preferred_element_type=None)
+    return Problem(settings, spatial, kernel.shape[:-2], algorithms)
 
 
 def _bind(form: str, left: Array, right: Array, problem: Problem, dtype) -> Array:
