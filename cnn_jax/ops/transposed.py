@@ -109,6 +109,8 @@ def conv_transpose(
     outputs = transposed_convolution(
         inputs, kernel, settings, prepared, (algorithm,) * 3
     )
+    # Under shard_map the images vary over the axes of the mesh that the outputs do.
+    images = jax.typeof(outputs).update(shape=images.shape)
     (outputs,) = jax.linear_transpose(prepare, images)(outputs)
     return add_bias(outputs, bias, [(channels,)])
 
