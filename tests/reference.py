@@ -7,6 +7,7 @@ one pair (low, high) per spatial axis.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,39 @@ def border(
             pair = (last // 2, last - last // 2)
         pairs.append(pair)
     return modes.get(name, "zeros"), pairs
+
+
+def keywords(
+    spatial: Sequence[int],
+    window: Sequence[int],
+    *,
+    strides: int | Sequence[int] = 1,
+    padding: str | int | Pairs = "SAME",
+    input_dilation: int | Sequence[int] = 1,
+    kernel_dilation: int | Sequence[int] = 1,
+    feature_group_count: int = 1,
+) -> dict[str, Any]:
+    """What the loops take, from the keywords of the package's convolution."""
+    rank = len(spatial)
+    steps, gaps, dilation = (
+        [given] * rank if isinstance(given, int) else list(given)
+        for given in (strides, input_dilation, kernel_dilation)
+    )
+    if isinstance(padding, str):
+        sizes = [n and (n - 1) * r + 1 for n, r in zip(spatial, gaps, strict=True)]
+        mode, pairs = border(padding, sizes, window, steps, dilation)
+    elif isinstance(padding, int):
+        mode, pairs = "zeros", [(padding, padding)] * rank
+    else:
+        mode, pairs = "zeros", padding
+    return {
+        "strides": steps,
+        "mode": mode,
+        "pairs": pairs,
+        "input_dilation": gaps,
+        "kernel_dilation": dilation,
+        "groups": feature_group_count,
+    }
 
 
 def num_windows(padded: int, window: int, stride: int, dilation: int) -> int:
@@ -134,6 +168,42 @@ def conv(
             products = values[:, group * group_channels + channel]
             weight = float(kernel[(*tap, channel, feature)])
             outputs[(slice(None), *position, feature)] += products * weight
+    return outputs
+
+
+def conv_transpose(
+    inputs: np.ndarray,
+    kernel: np.ndarray,
+    spatial: Sequence[int],
+    *,
+    strides: Sequence[int],
+    mode: str,
+    pairs: Pairs,
+    input_dilation: Sequence[int],
+    kernel_dilation: Sequence[int],
+    groups: int = 1,
+) -> np.ndarray:
+    """Every input is handed to the positions it came from. Returns [N, *spatial, C]."""
+    *window, group_channels, features = kernel.shape
+    outputs = np.zeros((len(inputs), *spatial, groups * group_channels))
+    for position, tap in itertools.product(
+        np.ndindex(*inputs.shape[1:-1]), np.ndindex(*window)
+    ):
+        target: list[int] = []
+        for axis, (low, _) in enumerate(pairs):
+            size = spatial[axis] and (spatial[axis] - 1) * input_dilation[axis] + 1
+            i = position[axis] * strides[axis] + tap[axis] * kernel_dilation[axis] - low
+            if mode != "zeros":
+                i = _fold(i, size, mode)
+            if 0 <= i < size and i % input_dilation[axis] == 0:
+                target.append(i // input_dilation[axis])
+        if len(target) < len(spatial):
+            continue
+        for feature, channel in np.ndindex(features, group_channels):
+            to = feature // (features // groups) * group_channels + channel
+            weight = float(kernel[(*tap, channel, feature)])
+            given = inputs[(slice(None), *position, feature)].astype(np.float64)
+            outputs[(slice(None), *target, to)] += given * weight
     return outputs
 
 

@@ -4,6 +4,20 @@ Where flax.linen has a layer of the same name, fields, defaults, parameter tree 
 initial draws are its own, so either can take the other's place.
 """
 
-from cnn_jax.layers.convolution import Conv, ConvLocal, TiledConv
+from cnn_jax.layers.convolution import (
+    Conv,
+    ConvLocal,
+    DepthwiseConv,
+    SeparableConv,
+    TiledConv,
+)
+from cnn_jax.layers.transposed import ConvTranspose
 
-__all__ = ["Conv", "ConvLocal", "TiledConv"]
+__all__ = [
+    "Conv",
+    "ConvLocal",
+    "ConvTranspose",
+    "DepthwiseConv",
+    "SeparableConv",
+    "TiledConv",
+]

@@ -1,4 +1,4 @@
-"""Convolutional layers: shared, local and tiled kernels.
+"""Convolutional layers: shared, depthwise, separable, local and tiled kernels.
 
 Inputs are [..., *spatial, C] with any number of leading axes, none included; the number
 of spatial axes is that of `kernel_size`.
@@ -17,9 +17,13 @@ from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 
 from cnn_jax import ops
+from cnn_jax.layers.parameters import (
+    PerAxis,
+    draw_parameters,
+    window_of,
+    with_one_batch_axis,
+)
 from cnn_jax.ops.windows import Padding, canonical
-
-PerAxis = int | Sequence[int]
 
 
 class _Convolution(nn.Module):
@@ -41,10 +45,6 @@ class _Convolution(nn.Module):
     bias_init: Initializer = nn.initializers.zeros_init()
     promote_dtype: Callable = promote_dtype
 
-    def _window(self) -> tuple[int, ...]:
-        rank = 1 if isinstance(self.kernel_size, int) else len(self.kernel_size)
-        return canonical(self.kernel_size, rank, "kernel_size")
-
     def _geometry(self) -> dict:
         """What every kind of convolution in ops takes by keyword."""
         # None means 1 in flax.linen.
@@ -55,38 +55,6 @@ class _Convolution(nn.Module):
         }
         per_axis = {name: 1 if n is None else n for name, n in steps.items()}
         return {**per_axis, "padding": self.padding, "precision": self.precision}
-
-    def _with_one_batch_axis(self, inputs: Array) -> tuple[Array, tuple[int, ...]]:
-        rank = len(self._window())
-        if inputs.ndim <= rank:
-            raise ValueError(
-                f"inputs: expected [..., {rank} spatial axes, C] for kernel_size "
-                f"{self.kernel_size}, got shape {inputs.shape}"
-            )
-        batch, image = inputs.shape[: -rank - 1], inputs.shape[-rank - 1 :]
-        return inputs.reshape(math.prod(batch), *image), batch
-
-    def _parameters(
-        self,
-        inputs: Array,
-        kernel_shape: tuple[int, ...],
-        bias_shape: tuple[int, ...],
-        kernel_init: Initializer | None = None,
-    ) -> tuple[Array, Array, Array | None]:
-        """Inputs, masked kernel and bias in the dtype of the computation."""
-        if self.mask is not None and self.mask.shape != kernel_shape:
-            raise ValueError(
-                f"mask: expected the kernel's shape {kernel_shape}, "
-                f"got {self.mask.shape}"
-            )
-        init = kernel_init or self.kernel_init
-        kernel = self.param("kernel", init, kernel_shape, self.param_dtype)
-        if self.mask is not None:
-            kernel *= self.mask
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", self.bias_init, bias_shape, self.param_dtype)
-        return self.promote_dtype(inputs, kernel, bias, dtype=self.dtype)
 
     def _check_ungrouped(self) -> None:
         if self.feature_group_count != 1:
@@ -127,15 +95,18 @@ class Conv(_Convolution):
     @nn.compact
     def __call__(self, inputs: Array) -> Array:
         """[..., *spatial, C] -> [..., *out, O]"""
-        images, batch_shape = self._with_one_batch_axis(inputs)
+        window = window_of(self.kernel_size)
+        images, batch_shape = with_one_batch_axis(inputs, window)
         channels, groups = images.shape[-1], self.feature_group_count
         if groups < 1 or channels % groups:
             raise ValueError(
                 f"feature_group_count: expected a divisor of {channels} channels, "
                 f"got {groups}"
             )
-        kernel_shape = (*self._window(), channels // groups, self.features)
-        images, kernel, bias = self._parameters(images, kernel_shape, (self.features,))
+        kernel_shape = (*window, channels // groups, self.features)
+        images, kernel, bias = draw_parameters(
+            self, images, kernel_shape, (self.features,)
+        )
         outputs = ops.conv(
             images,
             kernel,
@@ -145,6 +116,86 @@ class Conv(_Convolution):
             **self._geometry(),
         )
         return outputs.reshape(*batch_shape, *outputs.shape[1:])
+
+
+class DepthwiseConv(_Convolution):
+    """A convolution of every channel by itself, computed by `ops.depthwise_conv`.
+
+    Parameters: kernel [*window, 1, O], bias [O]; O is a multiple of the channels.
+    Fields as in `Conv`, feature_group_count 1: tree and draws are those of `Conv` with
+    as many groups as channels.
+    """
+
+    algorithm: str = "auto"
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        """[..., *spatial, C] -> [..., *out, O]"""
+        self._check_ungrouped()
+        window = window_of(self.kernel_size)
+        images, batch_shape = with_one_batch_axis(inputs, window)
+        channels = images.shape[-1]
+        if channels < 1 or self.features % channels:
+            raise ValueError(
+                f"features: expected a multiple of {channels} channels, "
+                f"got {self.features}"
+            )
+        kernel_shape = (*window, 1, self.features)
+        images, kernel, bias = draw_parameters(
+            self, images, kernel_shape, (self.features,)
+        )
+        outputs = ops.depthwise_conv(
+            images, kernel, bias, algorithm=self.algorithm, **self._geometry()
+        )
+        return outputs.reshape(*batch_shape, *outputs.shape[1:])
+
+
+class SeparableConv(_Convolution):
+    """A depthwise convolution, then one with a 1x1 kernel, as `ops.separable_conv`.
+
+    Parameters: depthwise/kernel [*window, 1, C·multiplier], pointwise/kernel
+    [1, ..., C·multiplier, O], pointwise/bias [O]. Fields as in `Conv`,
+    feature_group_count 1, and `multiplier`. Strides, padding, dilations and mask are
+    those of the depthwise step.
+
+    Attributes:
+      multiplier: kernels per channel in the depthwise step.
+    """
+
+    multiplier: int = 1
+    algorithm: str = "auto"
+
+    @nn.compact
+    def __call__(self, inputs: Array) -> Array:
+        """[..., *spatial, C] -> [..., *out, O]"""
+        self._check_ungrouped()
+        window = window_of(self.kernel_size)
+        both = {
+            "dtype": self.dtype,
+            "param_dtype": self.param_dtype,
+            "kernel_init": self.kernel_init,
+            "promote_dtype": self.promote_dtype,
+            "algorithm": self.algorithm,
+        }
+        depthwise = DepthwiseConv(
+            inputs.shape[-1] * self.multiplier,
+            window,
+            mask=self.mask,
+            use_bias=False,
+            name="depthwise",
+            **self._geometry(),
+            **both,
+        )
+        pointwise = Conv(
+            self.features,
+            (1,) * len(window),
+            use_bias=self.use_bias,
+            bias_init=self.bias_init,
+            precision=self.precision,
+            name="pointwise",
+            **both,
+        )
+        return pointwise(depthwise(inputs))
 
 
 class ConvLocal(_Convolution):
@@ -162,14 +213,15 @@ class ConvLocal(_Convolution):
     def __call__(self, inputs: Array) -> Array:
         """[..., *spatial, C] -> [..., *out, O]"""
         self._check_ungrouped()
-        images, batch_shape = self._with_one_batch_axis(inputs)
-        window, channels = self._window(), images.shape[-1]
+        window = window_of(self.kernel_size)
+        images, batch_shape = with_one_batch_axis(inputs, window)
+        channels = images.shape[-1]
         shared = jax.ShapeDtypeStruct((*window, channels, 1), images.dtype)
         one_kernel = jax.eval_shape(self._conv, images, shared)
         out = one_kernel.shape[1:-1]
         columns = math.prod(window) * channels
-        images, kernel, bias = self._parameters(
-            images, (*out, columns, self.features), (*out, self.features)
+        images, kernel, bias = draw_parameters(
+            self, images, (*out, columns, self.features), (*out, self.features)
         )
         outputs = ops.locally_connected(
             images, kernel, bias, window_shape=window, **self._geometry()
@@ -197,10 +249,11 @@ class TiledConv(_Convolution, kw_only=True):
     def __call__(self, inputs: Array) -> Array:
         """[..., *spatial, C] -> [..., *out, O]"""
         self._check_ungrouped()
-        images, batch_shape = self._with_one_batch_axis(inputs)
-        window = self._window()
+        window = window_of(self.kernel_size)
+        images, batch_shape = with_one_batch_axis(inputs, window)
         tiles = canonical(self.tiles, len(window), "tiles")
-        images, kernel, bias = self._parameters(
+        images, kernel, bias = draw_parameters(
+            self,
             images,
             (*tiles, *window, images.shape[-1], self.features),
             (self.features,),
@@ -210,7 +263,7 @@ class TiledConv(_Convolution, kw_only=True):
         return outputs.reshape(*batch_shape, *outputs.shape[1:])
 
     def _draw_tiles(self, key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
-        rank = len(self._window())
+        rank = len(window_of(self.kernel_size))
         keys = jax.random.split(key, math.prod(shape[:rank]))
         draw = jax.vmap(lambda tile: self.kernel_init(tile, shape[rank:], dtype))
         return draw(keys).reshape(shape)

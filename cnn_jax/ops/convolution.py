@@ -67,7 +67,10 @@ def conv(
         y[n, p, o] = Σ_w Σ_c x[n, s·p + d·w − low, c] · k[w, c, o] + b[o]
 
     p and w run over all spatial axes, x is zero (or what `padding` says) outside, and c
-    runs over the channels of o's group.
+    runs over the channels of o's group. Named cases: grouped (feature_group_count),
+    depthwise (as many groups as channels: `depthwise_conv`), pointwise or 1x1 (a window
+    of ones), dilated or atrous (kernel_dilation), fractionally strided
+    (input_dilation), causal (padding "CAUSAL"), F-convolution (padding "FULL").
 
     Args:
       inputs: [N, *spatial, C], one to three spatial axes.

@@ -43,29 +43,9 @@ def draw(
 
 def expected(inputs: np.ndarray, kernel: np.ndarray, settings: Any) -> np.ndarray:
     """What the loops say, from conv's own keywords."""
-    rank = inputs.ndim - 2
-    strides, input_dilation, kernel_dilation = (
-        np.broadcast_to(settings.get(name, 1), rank).tolist()
-        for name in ("strides", "input_dilation", "kernel_dilation")
-    )
-    padding = settings.get("padding", "SAME")
-    if isinstance(padding, str):
-        spatial = reference.spread(inputs, input_dilation).shape[1:-1]
-        window = kernel.shape[:rank]
-        border = reference.border(padding, spatial, window, strides, kernel_dilation)
-    elif isinstance(padding, int):
-        border = "zeros", ((padding, padding),) * rank
-    else:
-        border = "zeros", padding
+    spatial, window = inputs.shape[1:-1], kernel.shape[:-2]
     return reference.conv(
-        inputs,
-        kernel,
-        strides=strides,
-        mode=border[0],
-        pairs=border[1],
-        input_dilation=input_dilation,
-        kernel_dilation=kernel_dilation,
-        groups=settings.get("feature_group_count", 1),
+        inputs, kernel, **reference.keywords(spatial, window, **settings)
     )
 
 
