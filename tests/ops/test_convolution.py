@@ -73,6 +73,16 @@ def test_every_algorithm_computes_the_definition(
     )
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_a_window_may_be_higher_than_the_image_is_wide(padding: str) -> None:
+    inputs, kernel = draw((9, 2), (7, 2), 2, 3)
+    outputs = jax.jit(partial(conv, padding=padding))(
+        jnp.float32(inputs), jnp.float32(kernel)
+    )
+    wanted = expected(inputs, kernel, {"padding": padding})
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", PADDING_NAMES)
 def test_every_padding_name_computes_the_definition_in_float32(name: str) -> None:
     inputs, kernel = draw((6,), (4,), 2, 3)

@@ -24,6 +24,7 @@ from cnn_jax.ops.algorithms import (
     space_to_depth,
     tall,
 )
+from cnn_jax.ops.windows import output_size
 
 FORWARD: dict[str, Forward] = {
     "direct": direct.forward,
@@ -122,7 +123,8 @@ def _is_band(size: int, kernel_shape: Sequence[int], settings: Settings) -> bool
     """Whether rows [size, C] are short and thin, and their matrix is small."""
     *outer, taps, channels, features = kernel_shape
     padded = size + sum(settings.pairs[-1])
-    out = settings.out((size,) * (len(outer) + 1), kernel_shape[:-2])[-1]
+    stride, dilation = settings.strides[-1], settings.kernel_dilation[-1]
+    out = output_size(size, taps, stride, dilation, *settings.pairs[-1])
     return (
         taps >= _MIN_BAND_TAPS
         and padded <= _MAX_BAND_RATIO * taps
