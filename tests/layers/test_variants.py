@@ -17,7 +17,7 @@ TRANSPOSED = [
     {},
     {"strides": (2, 3)},
     {"strides": (3, 1), "kernel_size": (2, 5)},
-    {"strides": (2, 3), "padding": "VALID", "kernel_size": (2, 4)},
+    {"strides": (4, 3), "padding": "VALID", "kernel_size": (2, 4)},
     {"strides": (1, 2), "padding": "CIRCULAR", "kernel_size": (4, 3)},
     {"strides": (2, 1), "padding": "CIRCULAR", "transpose_kernel": True},
     {"padding": "CIRCULAR", "kernel_size": (4, 2), "transpose_kernel": True},

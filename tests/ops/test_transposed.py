@@ -345,6 +345,12 @@ def test_an_empty_batch_and_an_empty_axis_give_empty_outputs(padding: Any) -> No
             {"padding": 4},
             r"output_shape: expected \(no size\), .* sizes \(2,\), got None",
         ),
+        (
+            (1, 0, 3),
+            (3, 2, 3),
+            {"padding": 4},
+            r"output_shape: expected \(no size\), .* sizes \(0,\), got None",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_with_what_was_expected(
