@@ -264,12 +264,15 @@ SHARDED = """
 import jax, jax.numpy as jnp, numpy as np
 from functools import partial
 from jax.sharding import NamedSharding, PartitionSpec as P
-from cnn_jax.ops import conv
+from cnn_jax.ops import conv, conv_transpose
 mesh = jax.make_mesh((4,), ("images",), axis_types=(jax.sharding.AxisType.Auto,))
 rng = np.random.default_rng(0)
 x = jnp.asarray(rng.normal(size=(8, 7, 6, 4)), jnp.float32)
 k = jnp.asarray(rng.normal(size=(3, 3, 4, 5)), jnp.float32)
-loss = lambda x, k: jnp.sum(conv(x, k, strides=2) ** 3)
+def loss(x, k):
+    maps = conv(x, k, strides=2)
+    images = conv_transpose(maps, k, strides=2, padding="CIRCULAR")
+    return jnp.sum(maps ** 3) + jnp.sum(images ** 2)
 wanted = jax.jit(jax.grad(loss, (0, 1)))(x, k)
 by_images, everywhere = NamedSharding(mesh, P("images")), NamedSharding(mesh, P())
 split = (jax.device_put(x, by_images), jax.device_put(k, everywhere))
