@@ -6,7 +6,7 @@ user's cache directory; deleting that directory is always safe.
 
 from cnn_jax.data.datasets import Dataset, Split, load
 from cnn_jax.data.errors import DataError
-from cnn_jax.data.photographs import photographs
+from cnn_jax.data.photographs import photographs, whole_photographs
 from cnn_jax.data.sources import describe, names
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "load",
     "names",
     "photographs",
+    "whole_photographs",
 ]

@@ -1,7 +1,8 @@
-"""Patches of two real photographs that fill their frame.
+"""Real photographs: patches of two that fill their frame, and thirteen whole ones.
 
 Digits stand on an empty margin, and on an empty margin zero padding makes no
-difference; the laws about padding need images with structure up to the border.
+difference; the laws about padding need images with structure up to the border. Where
+the photograph itself is what is repeated, one needs many of them.
 """
 
 import io
@@ -67,6 +68,34 @@ def photographs(
     return views.plain(np.stack(turns[:num_patches])[..., None], white=255)
 
 
+def whole_photographs(num_channels: int = 1) -> dict[str, np.ndarray]:
+    """Every photograph as it was taken, by name, in alphabetical order.
+
+    Eleven of scikit-image, five of them in color, and two of scikit-learn, both in
+    color. In gray, a color is its luma (ITU-R BT.601); in color, the three channels of
+    a gray photograph are equal.
+
+    Args:
+      num_channels: 1 for gray, 3 for red, green and blue.
+
+    Returns:
+      name -> float32 [H, W, num_channels] in [0, 1]; H and W lie between 300 and 741.
+
+    Raises:
+      ValueError: another number of channels.
+      DataError: a photograph is missing or changed.
+    """
+    if num_channels not in (1, 3):
+        raise ValueError(f"expected num_channels 1 or 3, got {num_channels}")
+    files = {Path(name).stem: name for name in bundled.PHOTOGRAPHS}
+    found = {}
+    for name, file in sorted(files.items()):
+        color = _color(file)
+        image = color if num_channels == 3 else _luma(color)[..., None]
+        found[name] = views.plain(image[None], white=255)[0]
+    return found
+
+
 def _textured(picture: np.ndarray, size: int) -> np.ndarray:
     """Tiles [T, size, size] of a picture [H, W] with texture, most texture first."""
     rows, columns = picture.shape[0] // size, picture.shape[1] // size
@@ -85,11 +114,18 @@ def _textured(picture: np.ndarray, size: int) -> np.ndarray:
 
 def _decode(root: Path) -> cache.Arrays:
     del root
+    files = {"china": bundled.CHINA, "flower": bundled.FLOWER}
+    return {name: _luma(_color(file)) for name, file in files.items()}
+
+
+def _color(file: str) -> np.ndarray:
+    """uint8 [H, W, 3]"""
     from PIL import Image
 
-    def gray(name: str) -> np.ndarray:
-        picture = Image.open(io.BytesIO(bundled.content(name))).convert("RGB")
-        sums = (np.asarray(picture).astype(np.int64) * LUMA).sum(-1)
-        return ((sums + 2**15) >> 16).astype(np.uint8)
+    return np.asarray(Image.open(io.BytesIO(bundled.content(file))).convert("RGB"))
 
-    return {"china": gray(bundled.CHINA), "flower": gray(bundled.FLOWER)}
+
+def _luma(color: np.ndarray) -> np.ndarray:
+    """uint8 [H, W]"""
+    sums = (color.astype(np.int64) * LUMA).sum(-1)
+    return ((sums + 2**15) >> 16).astype(np.uint8)

@@ -59,6 +59,10 @@ class Lab:
         """Patches of real photographs that fill the frame: [P, size, size, 1]."""
         return data.photographs(size, num_patches)
 
+    def whole_photographs(self, num_channels: int = 1) -> dict[str, np.ndarray]:
+        """Thirteen real photographs by name: [H, W, num_channels], sizes differ."""
+        return data.whole_photographs(num_channels)
+
     def fit(
         self,
         chunk: Callable[[Any, Any], tuple[Any, dict]],

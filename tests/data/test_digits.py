@@ -69,9 +69,9 @@ def test_a_changed_scikit_learn_file_is_refused(monkeypatch):
 
 
 def test_a_missing_scikit_learn_file_is_named(monkeypatch):
-    monkeypatch.setitem(bundled.SHA256, "datasets/none.csv", "")
+    monkeypatch.setitem(bundled.SHA256, "sklearn/none.csv", "")
     with pytest.raises(data.DataError, match=r"none.csv cannot be read \(No such file"):
-        bundled.content("datasets/none.csv")
+        bundled.content("sklearn/none.csv")
 
 
 def test_a_missing_scikit_learn_is_named(monkeypatch):

@@ -1,4 +1,4 @@
-"""Patches of photographs: deterministic, textured up to the border."""
+"""Patches of photographs: textured up to the border; photographs as they were taken."""
 
 import hashlib
 import io
@@ -9,6 +9,11 @@ import pytest
 
 from cnn_jax import data
 from cnn_jax.data import bundled
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return data.whole_photographs()
 
 
 @pytest.mark.parametrize("size", [48, 64])
@@ -82,3 +87,58 @@ def test_a_changed_photograph_is_refused(monkeypatch):
     monkeypatch.setitem(bundled.SHA256, bundled.CHINA, "0" * 64)
     with pytest.raises(data.DataError, match=r"china.jpg is not the known file"):
         data.photographs(48)
+
+
+def test_thirteen_whole_photographs_come_in_gray_by_name(whole):
+    assert list(whole) == sorted(whole)
+    assert len(whole) == 13
+    for image in whole.values():
+        assert image.dtype == np.float32
+        assert image.shape[2] == 1
+        assert min(image.shape[:2]) >= 300
+        assert 0 <= image.min() < 0.3
+        assert 0.7 < image.max() <= 1
+
+
+def test_whole_photographs_have_the_same_bits_for_good(whole):
+    content = b"".join(image.tobytes() for image in whole.values())
+    assert hashlib.sha256(content).hexdigest()[:16] == "e0e177657e4c4793"
+
+
+def test_a_patch_is_cut_from_its_whole_photograph(whole):
+    windows = np.lib.stride_tricks.sliding_window_view(whole["china"][..., 0], (64, 64))
+    patch = data.photographs(64, 1)[0, ..., 0]
+    assert (windows[::64, ::64] == patch).all((2, 3)).sum() == 1
+
+
+def test_in_color_a_gray_photograph_has_three_equal_channels(whole):
+    color = data.whole_photographs(3)
+    assert list(color) == list(whole)
+    for name, image in color.items():
+        assert image.shape == (*whole[name].shape[:2], 3)
+    gray = {name for name, image in color.items() if np.ptp(image, axis=2).max() == 0}
+    assert gray == {"brick", "camera", "coins", "grass", "gravel", "moon"}
+    for name in gray:
+        assert (color[name][..., :1] == whole[name]).all()
+    luma = color["coffee"] @ np.asarray([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(luma[..., None], whole["coffee"], atol=0.51 / 255)
+
+
+def test_whole_photographs_have_one_or_three_channels():
+    with pytest.raises(ValueError, match="expected num_channels 1 or 3, got 2"):
+        data.whole_photographs(2)
+
+
+def test_a_missing_scikit_image_is_named(monkeypatch):
+    monkeypatch.setattr(bundled.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(data.DataError, match=r"^scikit-image, which carries \S+astro"):
+        data.whole_photographs()
+
+
+def test_reading_photographs_imports_neither_package(run_child):
+    code = """
+from cnn_jax import data
+data.whole_photographs()
+print("sklearn" in sys.modules, "skimage" in sys.modules)
+"""
+    assert run_child(code).split() == ["False", "False"]
