@@ -1,0 +1,352 @@
+"""The identities, measured over shapes and seeds.
+
+Every function takes numbers [seeds, NUMBERS], standard normals that inputs and kernels
+are cut from, and returns metrics with a leading seed axis: Grids of
+‖left - right‖ / ‖right‖, cases ordered from small to large.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.instruments import relative_error
+from cnn_jax.ops import avg_pool, max_pool, tiled_conv
+from experiments.convolution_identities import sides
+from experiments.convolution_identities.sides import Sides
+from experiments.convolution_identities.transposed import (
+    Transposed,
+    adjoint_sides,
+    zero_stuffed_sides,
+)
+from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.seeds import over_seeds
+
+NUMBERS = 4096
+MAP = 8  # edge of the maps that are tiled
+TILES = (1, 2, 4)
+MONOTONE = ("sigmoid", "tanh", "relu")
+NOT_MONOTONE = ("silu", "gelu")
+# Shapes of a and b, as image and kernel in turn.
+PAIRS = (((3,), (2,)), ((9,), (9,)), ((3, 3), (2, 2)), ((5, 4), (3, 6)))
+# Shape, window, stride, zeros on each side, dilation.
+MATRICES = (
+    ((6,), (3,), 1, 0, 1),
+    ((6,), (4,), 2, 3, 1),
+    ((6, 6), (3, 3), 1, 1, 1),
+    ((7, 6), (2, 3), 2, 1, 2),
+)
+STRIDED = tuple((n, k, s) for n in (8, 9) for k in (2, 3, 5) for s in (2, 3))
+
+Case = Callable[[jax.Array], Sides]
+
+
+def draw(keys: jax.Array) -> jax.Array:
+    """[seeds, NUMBERS]; drawn in one program, for a draw takes longest to compile."""
+    return over_seeds(lambda key: jax.random.normal(key, (NUMBERS,)))(keys)
+
+
+def cut(numbers: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
+    """Arrays of these shapes, one after the other from numbers [NUMBERS].
+
+    Raises:
+      ValueError: the shapes hold more numbers than there are.
+    """
+    ends = list(itertools.accumulate(map(math.prod, shapes)))
+    if ends[-1] > len(numbers):
+        raise ValueError(f"expected at most {len(numbers)} numbers, got {ends[-1]}")
+    parts = jnp.split(numbers[: ends[-1]], ends[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def error(both: Sides) -> jax.Array:
+    """‖left - right‖ / ‖right‖, one number."""
+    left, right = both
+    return relative_error(left[None], right[None])[0]
+
+
+def errors(numbers: jax.Array, cases: Mapping[str, Case]) -> Grid:
+    """The error of every case [seeds, case], all cases in one program."""
+
+    def measure(numbers: jax.Array) -> jax.Array:
+        return jnp.stack([error(case(numbers)) for case in cases.values()])
+
+    return Grid(np.asarray(over_seeds(measure)(numbers)), {"case": tuple(cases)})
+
+
+def by(size: tuple[int, ...]) -> str:
+    """(3, 2) as "3x2"."""
+    return "x".join(map(str, size))
+
+
+def commuting(numbers: jax.Array) -> Metrics:
+    """commutes-by-flip: a with b against b with a; and multichannel-commutes/if."""
+
+    def swapped(operation: Callable) -> Grid:
+        def case(numbers: jax.Array, a: tuple[int, ...], b: tuple[int, ...]) -> Sides:
+            return sides.swapped_sides(operation, *cut(numbers, a, b))
+
+        return errors(
+            numbers,
+            {f"{by(a)}, {by(b)}": functools.partial(case, a=a, b=b) for a, b in PAIRS},
+        )
+
+    def order(numbers: jax.Array, groups: int) -> Sides:
+        kernel = (3, 3, 4 // groups, 4)
+        return sides.order_sides(*cut(numbers, (1, 6, 6, 4), kernel, kernel), groups)
+
+    return {
+        "commutes-by-flip/convolution": swapped(sides.direct_convolve),
+        "commutes-by-flip/correlation": swapped(sides.direct_conv),
+        "multichannel-commutes/if": errors(
+            numbers, {"4 -> 4": functools.partial(order, groups=1)}
+        ),
+        "multichannel-commutes/depthwise": errors(
+            numbers, {"4 groups": functools.partial(order, groups=4)}
+        ),
+    }
+
+
+def matrices(numbers: jax.Array) -> Metrics:
+    """conv-is-matrix: outputs, and distinct non-zeros beyond the kernel's size.
+
+    Returns:
+        conv-is-matrix/{outputs, distinct} [seeds, case]; "matrix", one matrix.
+    """
+    labels = [
+        f"{by(n)}, kernel {by(k)}, stride {s}, padding {p}, dilation {d}"
+        for n, k, s, p, d in MATRICES
+    ]
+
+    def measure(numbers: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+        found = []
+        for spatial, window, stride, padding, dilation in MATRICES:
+            kernel, inputs = cut(numbers, window, (4, *spatial, 1))
+            options = (stride, [(padding, padding)] * len(window), dilation)
+            both = sides.matrix_sides(inputs, kernel, *options)
+            matrix = sides.dense_matrix(kernel, spatial, *options)
+            found.append((error(both), matrix))
+        return found
+
+    found = over_seeds(measure)(numbers)
+    beyond = [
+        [distinct_nonzeros(each) - np.prod(window) for each in np.asarray(matrix)]
+        for (_, matrix), (_, window, *_) in zip(found, MATRICES, strict=True)
+    ]
+    axes = {"case": tuple(labels)}
+    outputs = np.stack([np.asarray(each) for each, _ in found], axis=1)
+    return {
+        "conv-is-matrix/outputs": Grid(outputs, axes),
+        "conv-is-matrix/distinct": Grid(np.asarray(beyond).T, axes),
+        "matrix": np.asarray(found[2][1])[:1],
+    }
+
+
+def distinct_nonzeros(matrix: np.ndarray) -> int:
+    """How many different numbers other than 0 a matrix holds."""
+    return len(np.unique(matrix[matrix != 0]))
+
+
+def dense_to_conv(numbers: jax.Array) -> Metrics:
+    """dense-to-conv: a classifier of 8 x 8 images on its own size and on larger ones.
+
+    Returns:
+        dense-to-conv [seeds, case].
+    """
+
+    def case(numbers: jax.Array, edge: int) -> Sides:
+        shapes = (2, edge, edge, 2), (3, 3, 2, 3), (6 * 6 * 3, 10)
+        return sides.sliding_sides(*cut(numbers, *shapes), size=8)
+
+    cases = {f"{n}x{n} images": functools.partial(case, edge=n) for n in (8, 11)}
+    return {"dense-to-conv": errors(numbers, cases)}
+
+
+def strides(numbers: jax.Array) -> Metrics:
+    """stride-is-subsampling/{explicit, same}, one spatial axis: [seeds, case]."""
+
+    def case(numbers: jax.Array, n: int, k: int, s: int, padding: int | str) -> Sides:
+        return sides.strided_sides(*cut(numbers, (2, n, 2), (k, 2, 2)), s, padding)
+
+    def grid(same: bool) -> Grid:
+        return errors(
+            numbers,
+            {
+                f"size {n}, kernel {k}, stride {s}": functools.partial(
+                    case, n=n, k=k, s=s, padding="SAME" if same else k // 2
+                )
+                for n, k, s in STRIDED
+            },
+        )
+
+    return {
+        "stride-is-subsampling/explicit": grid(same=False),
+        "stride-is-subsampling/same": grid(same=True),
+    }
+
+
+def tiles(numbers: jax.Array) -> Metrics:
+    """locally-connected-and-tiled: both ends, and how many kernels lie between.
+
+    Returns:
+        locally-connected-and-tiled/ends [seeds, case]; .../kernels [seeds, t], distinct
+        kernels of t x t tiles on a circular map, less t².
+    """
+
+    def ends(numbers: jax.Array, rank: int, every: bool) -> Sides:
+        spatial, window = (6,) * rank, (3,) * rank
+        tiled = spatial if every else ()
+        apply = sides.all_tiles_sides if every else sides.one_tile_sides
+        return apply(*cut(numbers, (2, *spatial, 2), (*tiled, *window, 2, 3)))
+
+    def kernels(numbers: jax.Array) -> list[jax.Array]:
+        return [
+            sides.layer_matrix(
+                functools.partial(
+                    tiled_conv,
+                    kernel=cut(numbers, (t, t, 3, 3, 1, 1))[0],
+                    padding="CIRCULAR",
+                ),
+                (MAP, MAP, 1),
+            )
+            for t in TILES
+        ]
+
+    found = [np.asarray(each) for each in over_seeds(kernels)(numbers)]
+    beyond = [
+        [distinct_kernels(each) - t**2 for each in matrix]
+        for t, matrix in zip(TILES, found, strict=True)
+    ]
+    cases = {
+        f"{rank}-d, {'a tile per position' if every else 'one tile'}": (
+            functools.partial(ends, rank=rank, every=every)
+        )
+        for rank in (1, 2)
+        for every in (False, True)
+    }
+    return {
+        "locally-connected-and-tiled/ends": errors(numbers, cases),
+        "locally-connected-and-tiled/kernels": Grid(
+            np.asarray(beyond).T, {"tiles": TILES}
+        ),
+    }
+
+
+def distinct_kernels(matrix: np.ndarray) -> int:
+    """How many kernels a layer on a circular MAP x MAP has, from its matrix."""
+    rows = matrix.reshape(MAP, MAP, MAP, MAP)
+    centered = [
+        np.roll(rows[i, j], (-i, -j), (0, 1)).ravel()
+        for i in range(MAP)
+        for j in range(MAP)
+    ]
+    return len(np.unique(centered, axis=0))
+
+
+def equal_kernels(numbers: jax.Array) -> Metrics:
+    """Controls of separable-count and grouped-count: the layers are what is counted.
+
+    Returns:
+        separable-count/equal and grouped-count/equal [seeds, case].
+    """
+
+    def separable(numbers: jax.Array, channels: int) -> Sides:
+        shapes = (2, 5, 5, channels), (3, 3, 1, channels), (1, 1, channels, 3)
+        return sides.separable_sides(*cut(numbers, *shapes))
+
+    def grouped(numbers: jax.Array, groups: int) -> Sides:
+        shapes = (2, 5, 5, 4), (3, 3, 4 // groups, 8)
+        return sides.grouped_sides(*cut(numbers, *shapes), groups)
+
+    return {
+        "separable-count/equal": errors(
+            numbers,
+            {f"{c} channels": functools.partial(separable, channels=c) for c in (1, 4)},
+        ),
+        "grouped-count/equal": errors(
+            numbers,
+            {f"{g} groups": functools.partial(grouped, groups=g) for g in (2, 4)},
+        ),
+    }
+
+
+def fourier_and_im2col(numbers: jax.Array) -> Metrics:
+    """fourier/identity [seeds, case]; im2col/{equal, orientation, pixels}.
+
+    im2col takes the note's example in the size of the ledger, a 6 x 6 image and a
+    3 x 3 kernel; orientation [1] is the number of rows of the note's matrix.
+    """
+
+    def fourier(numbers: jax.Array, window: tuple[int, int], padding: str) -> Sides:
+        return sides.fourier_sides(
+            *cut(numbers, (2, 9, 8, 2), (*window, 2, 3)), padding
+        )
+
+    def im2col(numbers: jax.Array) -> Sides:
+        return sides.im2col_sides(*cut(numbers, (6, 6), (3, 3)))
+
+    image = jnp.arange(36.0).reshape(6, 6)
+    drawn = np.asarray(sides.note_matrix(image, (3, 3)))
+    cases = {
+        f"{padding.lower()}, kernel {by(window)}": functools.partial(
+            fourier, window=window, padding=padding
+        )
+        for padding in ("CIRCULAR", "FULL")
+        for window in ((3, 3), (4, 5))
+    }
+    return {
+        "fourier/identity": errors(numbers, cases),
+        "im2col/equal": errors(numbers, {"6x6, kernel 3x3": im2col}),
+        "im2col/orientation": np.asarray([len(drawn)]),
+        "im2col/pixels": Shown(
+            drawn, "im2col as the note draws it: pixel numbers [row; window]"
+        ),
+    }
+
+
+def activation_order(numbers: jax.Array) -> Metrics:
+    """activation-pool-order/{max, max-nonmonotone, avg} [seeds, activation]."""
+
+    def case(numbers: jax.Array, name: str, pool: Callable) -> Sides:
+        (inputs,) = cut(numbers, (4, MAP, MAP, 3))
+        return sides.activation_sides(getattr(jax.nn, name), pool, inputs)
+
+    def grid(names: tuple[str, ...], pool: Callable) -> Grid:
+        cases = {n: functools.partial(case, name=n, pool=pool) for n in names}
+        return errors(numbers, cases)
+
+    return {
+        "activation-pool-order/max": grid(MONOTONE, max_pool),
+        "activation-pool-order/max-nonmonotone": grid(NOT_MONOTONE, max_pool),
+        "activation-pool-order/avg": grid(MONOTONE, avg_pool),
+    }
+
+
+def transposes(numbers: jax.Array, cases: tuple[Transposed, ...]) -> Metrics:
+    """transposed-is-adjoint/{adjoint, zero-stuffing}, two channels to three.
+
+    Returns:
+        .../adjoint [seeds, case, reading] and .../zero-stuffing [seeds, case].
+    """
+
+    def measure(numbers: jax.Array, case: Transposed) -> jax.Array:
+        (kernel,) = cut(numbers, (case.window, 2, 3))
+        both = [*adjoint_sides(kernel, case), zero_stuffed_sides(kernel, case)]
+        return jnp.stack(list(map(error, both)))
+
+    def measure_all(numbers: jax.Array) -> jax.Array:
+        return jnp.stack([measure(numbers, case) for case in cases])
+
+    found = np.asarray(over_seeds(measure_all)(numbers))
+    labels = {"case": tuple(map(str, cases))}
+    readings = ("matrix", "backward of C", "backward of Cᵀ")
+    return {
+        "transposed-is-adjoint/adjoint": Grid(
+            found[..., :3], {**labels, "reading": readings}
+        ),
+        "transposed-is-adjoint/zero-stuffing": Grid(found[..., 3], labels),
+    }
