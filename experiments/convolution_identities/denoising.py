@@ -1,5 +1,6 @@
 """averaging-denoises: what a weighted average does to noise, and to a photograph."""
 
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from cnn_jax.ops import conv
 from experiments.convolution_identities.laws import cut
-from experiments.convolution_identities.sides import variance_sides
+from experiments.convolution_identities.sides import Sides, direct_conv, layer_matrix
 from experiments.harness.claims import Grid, Metrics, Shown
 from experiments.harness.seeds import over_seeds
 
@@ -28,6 +29,23 @@ def filters() -> list[np.ndarray]:
     """The weights of every filter, [k, k], nearer pixels weighing more or as much."""
     outer = [np.outer(each, each) for each in FILTERS.values()]
     return [(each / each.sum()).astype(np.float32) for each in outer]
+
+
+def variance_sides(weights: jax.Array, size: int) -> Sides:
+    """Variance of a filtered iid noise of variance 1; and the sum of squared weights.
+
+    Args:
+      weights: [k, k].
+      size: edge of the map.
+
+    Returns:
+      The diagonal of M Mᵀ, with M the layer's matrix; Σw² everywhere. [outputs].
+    """
+    layer = functools.partial(
+        direct_conv, kernel=weights[..., None, None], padding="VALID"
+    )
+    variance = jnp.sum(layer_matrix(layer, (size, size, 1)) ** 2, axis=1)
+    return variance, jnp.full_like(variance, jnp.sum(weights**2))
 
 
 def variances(numbers: jax.Array) -> Metrics:

@@ -275,23 +275,6 @@ def activation_sides(activation: Callable, pool: Callable, inputs: jax.Array) ->
     return activation(apply(inputs)), apply(activation(inputs))
 
 
-def variance_sides(weights: jax.Array, size: int) -> Sides:
-    """Variance of a filtered iid noise of variance 1; and the sum of squared weights.
-
-    Args:
-      weights: [k, k].
-      size: edge of the map.
-
-    Returns:
-      The diagonal of M Mᵀ, with M the layer's matrix; Σw² everywhere. [outputs].
-    """
-    layer = functools.partial(
-        direct_conv, kernel=weights[..., None, None], padding="VALID"
-    )
-    variance = jnp.sum(layer_matrix(layer, (size, size, 1)) ** 2, axis=1)
-    return variance, jnp.full_like(variance, jnp.sum(weights**2))
-
-
 def impulses(shape: Sequence[int]) -> jax.Array:
     """A basis: [prod(shape), *shape], one 1 each."""
     size = math.prod(shape)
