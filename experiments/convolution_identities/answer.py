@@ -1,5 +1,6 @@
 """The figure that shows every verdict at a glance."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,7 @@ def answer(metrics: Metrics) -> "Figure":
 
 
 def _errors(
-    axes: "Axes", claims: list[Claim], metrics: Metrics, verdicts: dict[str, str]
+    axes: "Axes", claims: list[Claim], metrics: Metrics, verdicts: Mapping[str, str]
 ) -> None:
     """One row per law: its errors, the worst one, its tolerance."""
     jitter = np.random.default_rng(0)
@@ -65,7 +66,7 @@ def _errors(
         height = row + jitter.uniform(-0.25, 0.25, values.size)
         axes.plot(values, height, ".", ms=3, alpha=0.3, color=color, rasterized=True)
         axes.plot(values.max(), row, marker, ms=9, color=color, mec="white")
-        axes.plot([rule.threshold] * 2, [row - 0.42, row + 0.42], color="black", lw=1.5)
+        axes.vlines(rule.threshold or 0, row - 0.42, row + 0.42, color="black", lw=1.5)
     axes.set_xscale("log")
     axes.set_xlim(FLOOR / 2, 10)
     axes.set_xticks(
@@ -78,7 +79,7 @@ def _errors(
 
 
 def _counts(
-    axes: "Axes", claims: list[Claim], metrics: Metrics, verdicts: dict[str, str]
+    axes: "Axes", claims: list[Claim], metrics: Metrics, verdicts: Mapping[str, str]
 ) -> None:
     """One row per count: the share of cases in which the statement holds."""
     for row, claim in enumerate(claims):

@@ -4,7 +4,6 @@ Uses are derivatives of a sum, exact whole numbers. Every metric has a leading a
 length 1: no count depends on a seed.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import jax
@@ -14,7 +13,7 @@ import numpy as np
 from cnn_jax.layers import Conv
 from cnn_jax.ops import conv, locally_connected
 from experiments.convolution_identities.sides import direct_conv
-from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.claims import Grid, Metric, Metrics
 
 # Edges of map and kernel; every map is at least 2f - 1 wide.
 MAPS = ((4, 2), (6, 3), (9, 5))
@@ -70,14 +69,15 @@ def uses() -> Metrics:
 
     dense, weights, pixels = jax.tree.map(np.asarray, measure())
     labels = {"map": tuple(f"{m}x{m}, kernel {f}x{f}" for m, f in MAPS)}
-    found: dict[str, Grid | np.ndarray | Shown] = {
+    found: dict[str, Metric] = {
         "weights-used-everywhere/dense": np.asarray([dense.min(), dense.max()])[None]
     }
     for padding, taps in zip(paddings, weights, strict=True):
         share = [each.min() / m**2 for each, (m, _) in zip(taps, MAPS, strict=True)]
         name = f"weights-used-everywhere/{padding.lower()}"
         found[name] = Grid(np.asarray([share]), labels)
-    return found | _borders(*pixels, labels)
+    valid, full, strided = pixels
+    return {**found, **_borders(valid, full, strided, labels)}
 
 
 def _borders(valid, full, strided, labels) -> Metrics:
@@ -109,8 +109,8 @@ def multichannel() -> Metrics:
         .../only-if [1], pairs with differing counts whose two orders are defined and of
         one shape; .../square [1], the pairs with equal counts of which that is true.
     """
-    layers = list(itertools.product(CHANNELS, repeat=2))
-    composed = {pair: _composed(*pair) for pair in itertools.product(layers, repeat=2)}
+    layers = [(c, features) for c in CHANNELS for features in CHANNELS]
+    composed = {(a, b): _composed(a, b) for a in layers for b in layers}
     defined = [
         {*first, *second}
         for (first, second), shape in composed.items()

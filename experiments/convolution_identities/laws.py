@@ -63,13 +63,13 @@ def error(both: Sides) -> jax.Array:
     return relative_error(left[None], right[None])[0]
 
 
-def errors(numbers: jax.Array, cases: Mapping[str, Case]) -> Grid:
+def errors(numbers: jax.Array, cases: Mapping[str, Case], axis: str = "case") -> Grid:
     """The error of every case [seeds, case], all cases in one program."""
 
     def measure(numbers: jax.Array) -> jax.Array:
         return jnp.stack([error(case(numbers)) for case in cases.values()])
 
-    return Grid(np.asarray(over_seeds(measure)(numbers)), {"case": tuple(cases)})
+    return Grid(np.asarray(over_seeds(measure)(numbers)), {axis: tuple(cases)})
 
 
 def by(size: tuple[int, ...]) -> str:
@@ -84,14 +84,16 @@ def commuting(numbers: jax.Array) -> Metrics:
         def case(numbers: jax.Array, a: tuple[int, ...], b: tuple[int, ...]) -> Sides:
             return sides.swapped_sides(operation, *cut(numbers, a, b))
 
-        return errors(
-            numbers,
-            {f"{by(a)}, {by(b)}": functools.partial(case, a=a, b=b) for a, b in PAIRS},
-        )
+        cases = {
+            f"{by(a)} and {by(b)}": functools.partial(case, a=a, b=b) for a, b in PAIRS
+        }
+        return errors(numbers, cases, "shapes")
 
     def order(numbers: jax.Array, groups: int) -> Sides:
         kernel = (3, 3, 4 // groups, 4)
-        return sides.order_sides(*cut(numbers, (1, 6, 6, 4), kernel, kernel), groups)
+        return sides.order_sides(
+            *cut(numbers, (1, 6, 6, 4), kernel, kernel), groups=groups
+        )
 
     return {
         "commutes-by-flip/convolution": swapped(sides.direct_convolve),
@@ -164,18 +166,17 @@ def strides(numbers: jax.Array) -> Metrics:
     """stride-is-subsampling/{explicit, same}, one spatial axis: [seeds, case]."""
 
     def case(numbers: jax.Array, n: int, k: int, s: int, padding: int | str) -> Sides:
-        return sides.strided_sides(*cut(numbers, (2, n, 2), (k, 2, 2)), s, padding)
+        inputs, kernel = cut(numbers, (2, n, 2), (k, 2, 2))
+        return sides.strided_sides(inputs, kernel, s, padding)
 
     def grid(same: bool) -> Grid:
-        return errors(
-            numbers,
-            {
-                f"size {n}, kernel {k}, stride {s}": functools.partial(
-                    case, n=n, k=k, s=s, padding="SAME" if same else k // 2
-                )
-                for n, k, s in STRIDED
-            },
-        )
+        cases = {
+            f"{n}, kernel {k}, stride {s}": functools.partial(
+                case, n=n, k=k, s=s, padding="SAME" if same else k // 2
+            )
+            for n, k, s in STRIDED
+        }
+        return errors(numbers, cases, "size")
 
     return {
         "stride-is-subsampling/explicit": grid(same=False),
@@ -191,9 +192,8 @@ def fourier_and_im2col(numbers: jax.Array) -> Metrics:
     """
 
     def fourier(numbers: jax.Array, window: tuple[int, int], padding: str) -> Sides:
-        return sides.fourier_sides(
-            *cut(numbers, (2, 9, 8, 2), (*window, 2, 3)), padding
-        )
+        inputs, kernel = cut(numbers, (2, 9, 8, 2), (*window, 2, 3))
+        return sides.fourier_sides(inputs, kernel, padding)
 
     def im2col(numbers: jax.Array) -> Sides:
         return sides.im2col_sides(*cut(numbers, (6, 6), (3, 3)))
@@ -226,7 +226,7 @@ def activation_order(numbers: jax.Array) -> Metrics:
 
     def grid(names: tuple[str, ...], pool: Callable) -> Grid:
         cases = {n: functools.partial(case, name=n, pool=pool) for n in names}
-        return errors(numbers, cases)
+        return errors(numbers, cases, "activation")
 
     return {
         "activation-pool-order/max": grid(MONOTONE, max_pool),

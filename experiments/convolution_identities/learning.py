@@ -97,10 +97,8 @@ def distance(left: Params, right: Params) -> jax.Array:
     """‖left - right‖ / ‖right‖ after every step, all params as one vector: [steps]."""
 
     def squares(params: Params) -> jax.Array:
-        return sum(
-            jnp.sum(leaf.reshape(len(leaf), -1) ** 2, axis=1)
-            for leaf in jax.tree.leaves(params)
-        )
+        flat = [leaf.reshape(len(leaf), -1) for leaf in jax.tree.leaves(params)]
+        return jnp.sum(jnp.concatenate(flat, axis=1) ** 2, axis=1)
 
     return jnp.sqrt(squares(jax.tree.map(jnp.subtract, left, right)) / squares(right))
 

@@ -6,7 +6,7 @@ a statement holds and how many there are.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.ops import conv, conv_transpose
+from cnn_jax.ops.windows import span
 from experiments.convolution_identities.transposed import grid
 from experiments.harness.claims import Metrics
 
@@ -24,12 +25,19 @@ class Size(NamedTuple):
     inputs: int
     window: int
     stride: int = 1
-    padding: int | str = 0
+    padding: int = 0
     dilation: int = 1
 
+    @property
+    def fits(self) -> bool:
+        """Whether the kernel is no larger than the padded input."""
+        return span(self.window, self.dilation) <= self.inputs + 2 * self.padding
 
-def output_sizes(operation: Callable, cases: Sequence[Size]) -> np.ndarray:
-    """The operation's output size of every case, all of one kind of padding.
+
+def output_sizes(
+    operation: Callable, cases: Sequence[Size], padding: str = ""
+) -> np.ndarray:
+    """The operation's output size of every case; a named padding replaces the cases'.
 
     Three cases are the three axes of one array: the axes do not see each other, and it
     is a third of the work.
@@ -39,9 +47,11 @@ def output_sizes(operation: Callable, cases: Sequence[Size]) -> np.ndarray:
 
     def apply(arrays: Sequence[jax.Array], triple: Sequence[Size]) -> jax.Array:
         _, _, strides, paddings, dilations = zip(*triple, strict=True)
-        padding = paddings[0] if isinstance(paddings[0], str) else paddings
         return operation(
-            *arrays, strides=strides, padding=padding, kernel_dilation=dilations
+            *arrays,
+            strides=strides,
+            padding=padding or paddings,
+            kernel_dilation=dilations,
         )
 
     def arrays(triple: Sequence[Size]) -> list[jax.ShapeDtypeStruct]:
@@ -56,56 +66,57 @@ def output_sizes(operation: Callable, cases: Sequence[Size]) -> np.ndarray:
     return np.asarray(found[: len(cases)])
 
 
-def mismatches(name: str, differs: Iterable[bool]) -> dict[str, np.ndarray]:
-    """The metric NAME [1], how many differ, and its "cases" [1, 2]."""
-    wrong = np.asarray(list(differs), bool)
-    cases = np.asarray([[np.sum(~wrong), len(wrong)]])
-    return {name: np.asarray([np.sum(wrong)]), f"cases/{name}": cases}
+def mismatches(name: str, differ: np.ndarray) -> dict[str, np.ndarray]:
+    """The metric NAME [1], how many cases differ, and "cases/NAME" [1, 2]."""
+    cases = np.asarray([[np.sum(~differ), differ.size]])
+    return {name: np.asarray([np.sum(differ)]), f"cases/{name}": cases}
 
 
 def sizes() -> Metrics:
-    """sizes/*: mismatches of each formula of the notes with the operation, one axis.
+    """sizes/*: mismatches of each formula of the notes with `conv`, one axis.
 
     Map m <= 16, kernel f <= 7, p <= 3 zeros on both sides, stride s <= 4, rate r <= 3;
     where the kernel fits.
     """
-    maps, kernels = range(1, 17), range(1, 8)
-    plain = [Size(m, f) for m in maps for f in kernels if f <= m]
-    strided = [
+    plain = [Size(m, f) for m in range(1, 17) for f in range(1, 8)]
+    padded = [
         Size(m, f, s, p)
-        for m, f, s, p in itertools.product(maps, kernels, range(1, 5), range(4))
-        if f <= m + 2 * p
+        for (m, f, *_), s, p in itertools.product(plain, range(1, 5), range(4))
     ]
-    dilated = [
-        case._replace(dilation=r)
-        for case in strided
-        for r in (2, 3)
-        if case.window + (case.window - 1) * (r - 1) <= case.inputs + 2 * case.padding
-    ]
-
-    def exact(m: int, f: int, s: int, p: int) -> float:
-        return (m + 2 * p - f) / s + 1
-
-    def test(name: str, cases: list[Size], formula: Callable, measured=None) -> Metrics:
-        measured = output_sizes(conv, cases) if measured is None else measured
-        claimed = [formula(*case) for case in cases]
-        return mismatches(f"sizes/{name}", measured != np.asarray(claimed))
-
-    odd = [Size(m, f, 1, f // 2) for m in maps for f in kernels if f % 2]
-    valid = [case._replace(padding="VALID") for case in plain]
-    full = [Size(m, f, 1, "FULL") for m in maps for f in kernels]
-    return {
-        **test("valid", valid, lambda m, f, s, p, r: m - f + 1),
-        **test("same", odd, lambda m, f, s, p, r: m),
-        **test("full", full, lambda m, f, s, p, r: m + f - 1),
-        **test("strided", strided, lambda m, f, s, p, r: exact(m, f, s, p) // 1),
-        **test("strided-no-floor", strided, lambda m, f, s, p, r: exact(m, f, s, p)),
-        **test(
-            "dilated",
-            dilated,
-            lambda m, f, s, p, r: exact(m, f + (f - 1) * (r - 1), s, p) // 1,
+    strided = [case for case in padded if case.fits]
+    dilated = [case._replace(dilation=r) for case in padded for r in (2, 3)]
+    # name -> (cases, padding by name, formula)
+    formulas: dict[str, tuple[list[Size], str, Callable]] = {
+        "valid": (
+            [case for case in plain if case.fits],
+            "VALID",
+            lambda m, f, s, p, r: m - f + 1,
+        ),
+        "same": (
+            [Size(m, f, 1, (f - 1) // 2) for m, f, *_ in plain if f % 2],
+            "",
+            lambda m, f, s, p, r: m,
+        ),
+        "full": (plain, "FULL", lambda m, f, s, p, r: m + f - 1),
+        "strided": (strided, "", lambda m, f, s, p, r: (m + 2 * p - f) // s + 1),
+        "strided-no-floor": (
+            strided,
+            "",
+            lambda m, f, s, p, r: (m + 2 * p - f) / s + 1,
+        ),
+        "dilated": (
+            [case for case in dilated if case.fits],
+            "",
+            lambda m, f, s, p, r: (m + 2 * p - (f + (f - 1) * (r - 1))) // s + 1,
         ),
     }
+    metrics = {}
+    for name, (cases, padding, formula) in formulas.items():
+        measured = output_sizes(conv, cases, padding)
+        metrics |= mismatches(
+            f"sizes/{name}", measured != formula(*np.asarray(cases).T)
+        )
+    return metrics
 
 
 def transposed_sizes() -> Metrics:
@@ -120,36 +131,29 @@ def transposed_sizes() -> Metrics:
     """
     cases = grid()
     out = output_sizes(conv, [Size(*case) for case in cases])
-    smallest = np.asarray(
-        [(o - 1) * s + k - 2 * p for o, (_, k, s, p) in zip(out, cases, strict=True)]
-    )
-    actual = np.asarray([case.size for case in cases])
-    remainder = np.asarray([case.remainder for case in cases])
-    shown = [
-        (o, case.size)
-        for o, case in zip(out, cases, strict=True)
-        if case[1:] == (3, 3, 1) and case.size <= 20
-    ]
-    exact = mismatches(
-        "transposed-is-adjoint/remainder", smallest + remainder != actual
-    )
+    i, k, s, p = np.asarray(cases).T
+    smallest = (out - 1) * s + k - 2 * p
+    whole = smallest + [case.remainder for case in cases]
+    shown = (k == 3) & (s == 3) & (p == 1) & (i <= 20)
     return {
-        **mismatches("transposed-is-adjoint/size", smallest != actual),
-        "transposed-is-adjoint/remainder": exact["transposed-is-adjoint/remainder"],
-        "inputs-of-outputs": np.asarray([shown]),
+        **mismatches("transposed-is-adjoint/size", smallest != i),
+        "transposed-is-adjoint/remainder": np.asarray([np.sum(whole != i)]),
+        "inputs-of-outputs": np.stack([out[shown], i[shown]], -1)[None],
         **_upsampling(),
     }
 
 
 def _upsampling() -> Metrics:
+    """Every transposed convolution of i <= 32, k <= 7, s <= 4, p < k with an output."""
     cases = [
         Size(i, k, s, p)
         for i, k, s in itertools.product(range(1, 33), range(1, 8), range(1, 5))
         for p in range(k)
         if (i - 1) * s + k - 2 * p >= 1
     ]
-    grows = output_sizes(conv_transpose, cases) > [case.inputs for case in cases]
-    said = [(i - 1) * (s - 1) + k - 1 > 2 * p for i, k, s, p, _ in cases]
+    i, k, s, p, _ = np.asarray(cases).T
+    grows = output_sizes(conv_transpose, cases) > i
+    said = (i - 1) * (s - 1) + k - 1 > 2 * p
     return {
         **mismatches("upsampling-grows", ~grows),
         "upsampling-grows/condition": np.asarray([np.sum(grows != said)]),

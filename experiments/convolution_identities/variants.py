@@ -96,7 +96,7 @@ def equal_kernels(numbers: jax.Array) -> Metrics:
 
     def grouped(numbers: jax.Array, groups: int) -> Sides:
         shapes = (2, 5, 5, 4), (3, 3, 4 // groups, 8)
-        return sides.grouped_sides(*cut(numbers, *shapes), groups)
+        return sides.grouped_sides(*cut(numbers, *shapes), groups=groups)
 
     return {
         "separable-count/equal": errors(
