@@ -157,6 +157,7 @@ def _sizes(metrics: Metrics) -> "Figure":
     axes.set_xlabel("output size o of the convolution, px")
     axes.set_ylabel("input size i, px")
     axes.set_xticks(np.unique(out))
+    axes.set_yticks(np.unique(stated))
     axes.legend(loc="upper left")
     axes.set_title("From the output size the input size does not follow")
     return figure

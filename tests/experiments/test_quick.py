@@ -1,4 +1,4 @@
-"""The main job with --quick, from the command line to a replay."""
+"""Experiments with --quick, from the command line to a replay."""
 
 import json
 import subprocess
@@ -74,3 +74,14 @@ def test_a_replay_is_bit_identical_and_an_edited_config_is_not(run):
     other = launch(f"--replay={run}")
     assert other.returncode == 1
     assert "steps" in other.stdout + other.stderr
+
+
+@pytest.mark.exhaustive
+def test_the_identities_are_bit_identical_on_a_second_run(tmp_path):
+    done = launch("--exp=convolution_identities", "--quick", f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (directory,) = (tmp_path / "convolution_identities").iterdir()
+    assert len(list((directory / "figures").iterdir())) == 6
+    same = launch(f"--replay={directory}")
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert "bit-identical" in same.stdout
