@@ -204,8 +204,11 @@ def fourier_and_im2col(numbers: jax.Array) -> Metrics:
         f"{padding.lower()}, kernel {by(window)}": functools.partial(
             fourier, window=window, padding=padding
         )
-        for padding in ("CIRCULAR", "FULL")
-        for window in ((3, 3), (4, 5))
+        for padding, window in (
+            ("CIRCULAR", (3, 3)),
+            ("CIRCULAR", (4, 5)),
+            ("FULL", (4, 5)),
+        )
     }
     return {
         "fourier/identity": errors(numbers, cases),

@@ -15,8 +15,8 @@ import numpy as np
 
 from cnn_jax.ops import conv, conv_transpose
 from cnn_jax.ops.windows import span
-from experiments.convolution_identities.transposed import grid
-from experiments.harness.claims import Metrics
+from experiments.convolution_identities.transposed import Transposed, grid
+from experiments.harness.claims import Metric, Metrics, Shown
 
 
 class Size(NamedTuple):
@@ -66,10 +66,20 @@ def output_sizes(
     return np.asarray(found[: len(cases)])
 
 
-def mismatches(name: str, differ: np.ndarray) -> dict[str, np.ndarray]:
-    """The metric NAME [1], how many cases differ, and "cases/NAME" [1, 2]."""
-    cases = np.asarray([[np.sum(~differ), differ.size]])
-    return {name: np.asarray([np.sum(differ)]), f"cases/{name}": cases}
+def mismatches(
+    name: str, differ: np.ndarray, cases: Sequence[Size | Transposed]
+) -> Metrics:
+    """The metric NAME [1], how many cases differ, and "cases/NAME" [1, 2].
+
+    Where some do, "first/NAME" is the first of them.
+    """
+    holds = np.asarray([[np.sum(~differ), differ.size]])
+    found = {name: np.asarray([np.sum(differ)]), f"cases/{name}": holds}
+    if not differ.any():
+        return found
+    first = cases[int(np.argmax(differ))]
+    label = f"smallest counterexample of {name}: {', '.join(first._fields)}"
+    return {**found, f"first/{name}": Shown(np.asarray(first), label)}
 
 
 def sizes() -> Metrics:
@@ -110,12 +120,11 @@ def sizes() -> Metrics:
             lambda m, f, s, p, r: (m + 2 * p - (f + (f - 1) * (r - 1))) // s + 1,
         ),
     }
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for name, (cases, padding, formula) in formulas.items():
         measured = output_sizes(conv, cases, padding)
-        metrics |= mismatches(
-            f"sizes/{name}", measured != formula(*np.asarray(cases).T)
-        )
+        differ = measured != formula(*np.asarray(cases).T)
+        metrics |= mismatches(f"sizes/{name}", differ, cases)
     return metrics
 
 
@@ -136,7 +145,7 @@ def transposed_sizes() -> Metrics:
     whole = smallest + [case.remainder for case in cases]
     shown = (k == 3) & (s == 3) & (p == 1) & (i <= 20)
     return {
-        **mismatches("transposed-is-adjoint/size", smallest != i),
+        **mismatches("transposed-is-adjoint/size", smallest != i, cases),
         "transposed-is-adjoint/remainder": np.asarray([np.sum(whole != i)]),
         "inputs-of-outputs": np.stack([out[shown], i[shown]], -1)[None],
         **_upsampling(),
@@ -155,6 +164,6 @@ def _upsampling() -> Metrics:
     grows = output_sizes(conv_transpose, cases) > i
     said = (i - 1) * (s - 1) + k - 1 > 2 * p
     return {
-        **mismatches("upsampling-grows", ~grows),
+        **mismatches("upsampling-grows", ~grows, cases),
         "upsampling-grows/condition": np.asarray([np.sum(grows != said)]),
     }

@@ -224,10 +224,14 @@ def test_output_sizes_are_those_of_the_operation():
     assert sizes.output_sizes(operation, cases, "FULL").tolist() == [9, 5, 5, 7]
 
 
-def test_mismatches_are_counted_with_their_cases():
-    found = sizes.mismatches("name", np.asarray([True, False, True]))
+def test_mismatches_are_counted_with_their_cases_and_the_first_of_them():
+    cases = [sizes.Size(each, 1) for each in (3, 4, 5)]
+    differ = np.asarray([False, True, True])
+    found: Any = sizes.mismatches("name", differ, cases)
     assert found["name"].tolist() == [2]
     assert found["cases/name"].tolist() == [[1, 3]]
+    assert found["first/name"].values.tolist() == [4, 1, 1, 0, 1]
+    assert "first/name" not in sizes.mismatches("name", differ & False, cases)
 
 
 def test_the_grid_of_transposed_convolutions_is_the_ledgers():
