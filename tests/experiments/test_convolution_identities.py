@@ -79,7 +79,7 @@ def metrics(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNN_JAX_CACHE", str(tmp_path_factory.mktemp("cache")))
         lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
-        config = Config(num_transposed=2, steps=6, num_digits=32)
+        config = Config(num_transposed=2, num_digits=32)
         return run(keys(0, 1), config, lab)
 
 
