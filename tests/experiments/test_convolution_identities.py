@@ -175,10 +175,11 @@ def test_kernels_are_told_apart_wherever_they_stand():
 
 
 def test_the_note_draws_windows_as_columns():
-    matrix = sides.note_matrix(jnp.arange(25.0).reshape(5, 5), (3, 3))
-    assert matrix.shape == (9, 9)
-    np.testing.assert_array_equal(matrix[:, 0], [0, 1, 2, 5, 6, 7, 10, 11, 12])
-    np.testing.assert_array_equal(matrix[0, :4], [0, 1, 2, 5])
+    # Of a 5 x 5 image the matrix would be 9 x 9, and symmetric.
+    matrix = sides.note_matrix(jnp.arange(36.0).reshape(6, 6), (3, 3))
+    assert matrix.shape == (9, 16)
+    np.testing.assert_array_equal(matrix[:, 0], [0, 1, 2, 6, 7, 8, 12, 13, 14])
+    np.testing.assert_array_equal(matrix[0, :5], [0, 1, 2, 3, 6])
 
 
 def test_numbers_are_cut_once_and_no_more_than_there_are():
