@@ -300,3 +300,10 @@ def test_a_mesh_of_devices_gives_the_same_gradients() -> None:
         check=False,
     )
     assert ended.stdout == "sharded alike 4\n", ended.stderr
+
+
+def test_with_jit_disabled_a_convolution_is_still_computed() -> None:
+    inputs, kernel = jnp.ones((1, 3, 1)), jnp.ones((2, 1, 1))
+    with jax.disable_jit():
+        gradient = jax.grad(lambda x: jnp.sum(conv(x, kernel, padding="VALID")))(inputs)
+    np.testing.assert_array_equal(gradient[0, :, 0], [1, 2, 1])
