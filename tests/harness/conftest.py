@@ -17,12 +17,15 @@ from tests.harness.toys import Ended, Launch
 def _own_environment(cache: Path) -> Generator[None]:
     """What a command sets in this process does not outlive the block."""
     variables = dict(os.environ)
-    handler = signal.getsignal(signal.SIGTERM)
+    terminate = signal.getsignal(signal.SIGTERM)
+    # A shell without job control starts background jobs with this signal ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["CNN_JAX_CACHE"] = str(cache)
     yield
     os.environ.clear()
     os.environ.update(variables)
-    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.fixture(autouse=True)
