@@ -10,6 +10,7 @@ from cnn_jax.instruments import (
     consistency_of_batch_pairs,
     lost_by_moving,
     predict_shifted,
+    roll,
     shift_consistency,
     shift_grid,
     slide,
@@ -26,12 +27,18 @@ def test_the_grid_holds_every_shift_once_nearest_first():
     assert shift_grid(0).tolist() == [[0, 0]]
 
 
+def test_shifts_of_one_reach_come_short_before_diagonal_and_positive_first():
+    near = [(1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)]
+    np.testing.assert_array_equal(shift_grid(1), [(0, 0), *near])
+
+
 def test_a_negative_grid_is_refused():
     with pytest.raises(ValueError, match="expected max_shift of 0 or more, got -1"):
         shift_grid(-1)
 
 
-def test_predictions_are_those_of_each_moved_batch():
+@pytest.mark.parametrize("translate", [slide, roll])
+def test_predictions_are_those_of_each_moved_batch(translate):
     images = jax.random.normal(jax.random.key(0), (4, 5, 5, 1))
     kernel = jax.random.normal(jax.random.key(1), (25, 3))
 
@@ -39,9 +46,9 @@ def test_predictions_are_those_of_each_moved_batch():
         return inputs.reshape(len(inputs), -1) @ params
 
     shifts = shift_grid(1)
-    predictions = predict_shifted(apply, kernel, images, shifts)
+    predictions = predict_shifted(apply, kernel, images, shifts, translate=translate)
     for shift, predicted in zip(shifts, predictions, strict=True):
-        expected = jnp.argmax(apply(kernel, slide(images, shift)), -1)
+        expected = jnp.argmax(apply(kernel, translate(images, shift)), -1)
         np.testing.assert_array_equal(predicted, expected)
 
 
@@ -102,5 +109,13 @@ def test_one_batch_shares_one_pair_and_candidates_limit_the_draw():
         for key in jax.random.split(jax.random.key(4), 20)
     ]
     assert set(drawn) == {0.0, 1.0}
+    # Two batches of five, and only the first depends on the shift.
+    predictions = predictions.at[:, 5:].set(0)
+
+    def sample(key):
+        return consistency_of_batch_pairs(key, predictions, np.arange(5), batch_size=5)
+
+    drawn = jax.vmap(sample)(jax.random.split(jax.random.key(6), 20))
+    assert set(drawn.tolist()) == {0.5, 1.0}
     only = consistency_of_batch_pairs(jax.random.key(5), predictions, np.asarray([2]))
     assert only == 1

@@ -91,11 +91,13 @@ def test_two_half_pixel_shifts_are_one_pixel_for_band_limited_images():
     np.testing.assert_allclose(twice, roll(limited, (1, 0)), atol=2e-6)
 
 
-def test_band_limit_removes_the_nyquist_frequency_and_nothing_else():
+@pytest.mark.parametrize("cutoff", [0.5, 0.3])
+def test_band_limit_removes_the_frequencies_from_the_cutoff_on_and_no_others(cutoff):
     images = jax.random.normal(jax.random.key(3), (1, 8, 6, 1))
     before = np.fft.fft2(np.asarray(images), axes=(1, 2))
-    after = np.fft.fft2(np.asarray(band_limit(images)), axes=(1, 2))
-    before[:, 4], before[:, :, 3] = 0, 0
+    after = np.fft.fft2(np.asarray(band_limit(images, cutoff)), axes=(1, 2))
+    before[:, np.abs(np.fft.fftfreq(8)) >= cutoff] = 0
+    before[:, :, np.abs(np.fft.fftfreq(6)) >= cutoff] = 0
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
@@ -109,6 +111,12 @@ def test_relative_error_is_the_norm_of_the_difference_per_example():
 
 def test_relative_error_of_a_change_from_nothing_is_infinite():
     assert jnp.isinf(relative_error(jnp.ones((1, 2)), jnp.zeros((1, 2))))[0]
+
+
+def test_the_norms_of_half_precision_are_single_precision():
+    right = jnp.ones((1, 300), jnp.bfloat16)
+    error = relative_error(right.at[0, 7].set(2), right)
+    np.testing.assert_allclose(error, 300**-0.5, rtol=1e-6)
 
 
 def test_sides_of_different_shapes_are_refused():
@@ -135,6 +143,9 @@ def test_subsampling_commutes_with_multiples_of_its_stride():
 
     left, right = equivariance_sides(subsample, None, images, (2, -4), stride=2)
     np.testing.assert_array_equal(left, right)
+    shift = {"shift": (2, -4), "stride": 2, "translate": fourier_shift}
+    left, right = equivariance_sides(subsample, None, images, **shift)
+    np.testing.assert_allclose(left, right, atol=2e-6)
     with pytest.raises(ValueError, match=r"multiples of the stride 2, got \(1, 0\)"):
         equivariance_sides(subsample, None, images, (1, 0), stride=2)
 
@@ -147,6 +158,11 @@ def test_the_error_is_relative_to_the_outputs_that_did_not_move():
 
     # f(x) = 2 at one pixel, f(Tx) = 4 at the next: the error is (4 - 2) / 2.
     error = equivariance_error(ramp, None, images, (1, 0), translate=slide)
+    np.testing.assert_allclose(error, [1.0])
+    # ‖f(Tx) - f(x)‖ = ‖(4, -2)‖; and a pixel that slides out leaves nothing.
+    error = invariance_error(ramp, None, images, (1, 0), translate=slide)
+    np.testing.assert_allclose(error, [5**0.5], rtol=1e-6)
+    error = invariance_error(ramp, None, images, (-1, 0), translate=slide)
     np.testing.assert_allclose(error, [1.0])
 
 
@@ -171,7 +187,7 @@ def test_realignment_finds_each_example_its_own_shift(images):
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-3, 2), (2, -3)])
 def test_the_peak_tells_the_displacement_and_its_sign(images, shift):
-    displacement, peak = peak_displacement(roll(images, shift) + 5, images)
+    displacement, peak = peak_displacement(3 * roll(images, shift) + 5, images)
     wrapped = (np.add(shift, 3)) % [7, 6] - 3
     np.testing.assert_array_equal(displacement, np.broadcast_to(wrapped, (3, 2)))
     np.testing.assert_allclose(peak, 1, atol=1e-5)
