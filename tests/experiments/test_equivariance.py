@@ -26,7 +26,7 @@ from experiments.equivariance.maxima import (
     unchanged_fraction,
     unchanged_shares,
 )
-from experiments.equivariance.nets import MODELS, Trained, moving_metrics, parse_arm
+from experiments.equivariance.nets import MODELS, parse_arm
 from experiments.equivariance.sharing import sharing_errors
 from experiments.harness.seeds import keys
 
@@ -113,13 +113,13 @@ def test_the_deepest_random_stacks_stay_alive():
 
 
 def test_a_kernel_that_differs_in_one_place_is_noticed():
-    """The control of the instrument itself: an error of one pixel is seen."""
+    """The control of the instrument itself: one pixel of one image is seen."""
     geometry = GEOMETRIES["circular"]
     images = jax.random.normal(jax.random.key(0), (2, 12, 12, 1))
     net = random_stack(jax.random.key(1), depth=1)
 
     def tampered(images, layer, **options):
-        return advance(images, layer, **options).at[:, 3, 3].multiply(1.01)
+        return advance(images, layer, **options).at[1::2, 3, 3].multiply(1.01)
 
     error, _ = errors(tampered, net, images, geometry.grid(1), geometry, (1,))
     assert error.min() > 1e-5
@@ -135,7 +135,7 @@ def test_the_slope_of_the_displacement_is_one_over_the_stride(photographs):
 
 
 def test_sharing_tiling_and_their_controls(photographs):
-    metrics: Any = sharing_errors(keys(0, 2), photographs, 3)
+    metrics: Any = sharing_errors(keys(0, 2), photographs, 1)
 
     def worst(name, reduce):
         grid = metrics[f"sharing/{name}"]
@@ -201,36 +201,10 @@ def test_only_a_rise_above_the_maximum_changes_it():
     metrics: Any = max_dependence(keys(0, 1))
     assert metrics["violations/derivative"].values.max() == 0
     assert metrics["violations/lowered"].values.max() == 0
-    assert metrics["violations/any-change"].values.min() > 100
-
-
-def test_moving_metrics_of_known_predictions():
-    labels = np.asarray([0, 1, 2, 3])
-    shifts = 7 * 7
-    right = jnp.broadcast_to(jnp.asarray(labels), (2, shifts, 4))
-    lost = right.at[:, 1:, 0].set(9)
-    nets = [
-        Trained("max", {}, right, 1),
-        Trained("strided", {}, lost, 2),
-        Trained("strided+aug", {}, right, 2),
-    ]
-    metrics: Any = moving_metrics(keys(0, 2), nets, labels, 3)
-    np.testing.assert_allclose(metrics["clean-accuracy/strided"], 100)
-    np.testing.assert_allclose(metrics["lost-by-moving"].values[:, 1], 25)
-    np.testing.assert_allclose(metrics["lost-by-moving"].values[:, 0], 0)
-    # Both save the same 25 points.
-    saved = metrics["pooling-less-augmentation"].values
-    np.testing.assert_allclose(saved, 0)
-    assert metrics["protocols"].values.shape == (2, 3, 3)
-    np.testing.assert_allclose(metrics["protocols"].values[:, 0], 100)
-
-
-def test_without_the_needed_arms_the_conferred_claim_has_no_metric():
-    labels = np.asarray([0, 1])
-    net = Trained("max", {}, jnp.zeros((1, 49, 2), int), 1)
-    assert "pooling-less-augmentation" not in moving_metrics(
-        keys(0, 1), [net], labels, 3
-    )
+    # k²-1 entries of 1,000 windows, replaced by a draw from [0, 2k²).
+    expected = [3000 * 5 / 8, 8000 * 10 / 18]
+    changed = metrics["violations/any-change"].values[0]
+    np.testing.assert_allclose(changed, expected, rtol=0.1)
 
 
 def test_every_row_and_arm_of_the_ledger_is_a_claim_and_nothing_else():
