@@ -16,6 +16,8 @@ FLOOR = 3e-9  # where an error of exactly 0 is drawn
 COMMUTES, BREAKS = "#0072B2", "#D55E00"  # Okabe and Ito 2008
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
+ROOM = 6  # arms that a legend can name above the lines
+BESIDE: dict = {"bbox_to_anchor": (1.01, 1), "loc": "upper left"}
 
 
 def plot(metrics: Metrics) -> "dict[str, Figure]":
@@ -53,7 +55,7 @@ def _color(error: float) -> str:
 
 def _answer(metrics: Metrics) -> "Figure":
     figure = _figure(
-        11,
+        11 if len(_arms(metrics)) <= ROOM else 13,
         4.8,
         "Left: each dot is one net, stride and shift, the worst image and seed; the "
         "large mark is the worst of all. A convolution commutes where it lies left of "
@@ -135,7 +137,8 @@ def _lost_by_distance(axes: "Axes", metrics: Metrics) -> None:
     axes.set_xlabel("shift, max-norm in pixels (zero fill)")
     axes.set_ylabel("accuracy lost by moving, points")
     axes.set_title("What a shift costs a trained net", loc="left")
-    axes.legend(title="arm (clean accuracy)", frameon=False, fontsize=9)
+    place = BESIDE if len(arms) > ROOM else {}
+    axes.legend(title="arm (clean accuracy)", frameon=False, fontsize=9, **place)
 
 
 def _shift_image(shifts, values: np.ndarray) -> np.ndarray:
@@ -231,7 +234,7 @@ def _error_by_depth(metrics: Metrics) -> "Figure":
         "Rounding stays rounding with depth; the border is felt from the first layer",
         loc="left",
     )
-    axes.legend(bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, **BESIDE)
     return figure
 
 
