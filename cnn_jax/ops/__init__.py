@@ -1,6 +1,7 @@
 """Pure functions of arrays: convolutions, pooling and what they share."""
 
-from cnn_jax.ops.convolution import ALGORITHM_NAMES, conv, convolve, dense_as_conv
+from cnn_jax.ops.arguments import ALGORITHM_NAMES
+from cnn_jax.ops.convolution import conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
 from cnn_jax.ops.pooling import (
     avg_pool,

@@ -17,6 +17,14 @@ from jax.typing import ArrayLike, DTypeLike
 
 from cnn_jax.ops.algorithms import Settings
 from cnn_jax.ops.algorithms.primitive import convolution
+from cnn_jax.ops.arguments import (
+    add_bias,
+    check_algorithm,
+    check_channels,
+    check_inputs,
+    check_kernel,
+    promote,
+)
 from cnn_jax.ops.windows import (
     Padding,
     canonical,
@@ -26,8 +34,6 @@ from cnn_jax.ops.windows import (
     resolve_padding,
     span,
 )
-
-ALGORITHM_NAMES = ("auto", "direct", "im2col", "shifted", "banded")
 
 
 class DepthwiseOptions(TypedDict, total=False):
@@ -87,24 +93,26 @@ def conv(
       precision: of the products, as in jax.lax.
       preferred_element_type: of the sums and the outputs, as in jax.lax.
       algorithm: "direct" (XLA's convolution), "im2col" (one matrix product), "shifted"
-        (one product per tap), "banded" (one product of whole rows), or "auto", which
-        picks one of them by `algorithms.selection`.
+        (one product per tap), "banded" (one product of whole rows), "winograd2" and
+        "winograd4" (F(2, 3) and F(4, 3): 3 taps on one or two axes, no strides or
+        dilations, less exact), "fourier", or "auto", which picks by
+        `algorithms.selection`.
 
     Returns:
       [N, *out, O] with out = ⌊(low + n + high − (k − 1)·d − 1) / s⌋ + 1 per axis.
 
     Raises:
       ValueError: wrong rank; channels or bias that do not match; groups that do not
-        divide; a kernel larger than the padded input; an unknown padding or algorithm.
+        divide; a kernel larger than the padded input; an unknown padding or algorithm;
+        an algorithm that does not serve the window, the settings or the dtype.
 
     Reference:
       Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
-    check_algorithm(algorithm)
     inputs, kernel, bias = promote(inputs, kernel, bias)
     check_inputs(inputs)
     check_kernel(inputs, kernel)
-    _check_channels(inputs.shape[-1], kernel, feature_group_count)
+    check_channels(inputs.shape[-1], kernel, feature_group_count)
     *window, _, features = kernel.shape
     settings = Settings(
         canonical(strides, len(window), "strides"),
@@ -115,6 +123,7 @@ def conv(
         precision,
         preferred_element_type,
     )
+    check_algorithm(algorithm, inputs.dtype, window, settings)
     prepare, settings, out = resolve(inputs.shape[1:-1], window, padding, settings)
     inputs = prepare(inputs)
     if 0 in out:
@@ -190,33 +199,6 @@ def dense_as_conv(kernel: ArrayLike, spatial: Sequence[int]) -> Array:
     return kernel.reshape(*spatial, channels, features)
 
 
-def promote(
-    inputs: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None
-) -> tuple[Array, Array, Array | None]:
-    """The arguments as arrays of one dtype, by jax's promotion rules."""
-    given = [inputs, kernel] if bias is None else [inputs, kernel, bias]
-    dtype = jnp.result_type(*given)
-    inputs, kernel = jnp.asarray(inputs, dtype), jnp.asarray(kernel, dtype)
-    return inputs, kernel, None if bias is None else jnp.asarray(bias, dtype)
-
-
-def add_bias(
-    outputs: Array, bias: Array | None, shapes: Sequence[tuple[int, ...]]
-) -> Array:
-    """outputs [N, *out, O] plus a bias of one of the given shapes.
-
-    Raises:
-      ValueError: a bias of another shape.
-    """
-    if bias is None:
-        return outputs
-    if bias.shape not in shapes:
-        expected = " or ".join(str(shape) for shape in shapes)
-        raise ValueError(f"bias: expected shape {expected}, got {bias.shape}")
-    leading = (1,) * (outputs.ndim - bias.ndim)
-    return outputs + bias.reshape(leading + bias.shape).astype(outputs.dtype)
-
-
 def resolve(
     spatial: Sequence[int], window: Sequence[int], padding: Padding, settings: Settings
 ) -> tuple[Callable[[Array], Array], Settings, list[int]]:
@@ -253,42 +235,3 @@ def resolve(
         return pad(dilate(inputs, settings.input_dilation), pairs, mode)
 
     return prepare, replace(settings, input_dilation=(1,) * len(window)), out
-
-
-def check_algorithm(algorithm: str) -> None:
-    """Raises ValueError unless it is one of `ALGORITHM_NAMES`."""
-    if algorithm not in ALGORITHM_NAMES:
-        names = ", ".join(ALGORITHM_NAMES)
-        raise ValueError(f"algorithm: expected one of {names}, got {algorithm!r}")
-
-
-def check_inputs(inputs: Array) -> None:
-    """Raises ValueError unless the inputs have one to three spatial axes."""
-    if inputs.ndim not in (3, 4, 5):
-        raise ValueError(
-            "inputs: expected rank 3 to 5, [N, *spatial, C] with 1 to 3 spatial axes, "
-            f"got shape {inputs.shape}"
-        )
-
-
-def check_kernel(inputs: Array, kernel: Array) -> None:
-    """Raises ValueError unless the kernel has the inputs' rank and a window."""
-    if kernel.ndim != inputs.ndim or 0 in kernel.shape[:-2]:
-        raise ValueError(
-            f"kernel: expected rank {inputs.ndim}, [*window, C // groups, O] with "
-            f"window sizes >= 1, for inputs of shape {inputs.shape}, got {kernel.shape}"
-        )
-
-
-def _check_channels(channels: int, kernel: Array, groups: int) -> None:
-    group_channels, features = kernel.shape[-2:]
-    if groups < 1 or channels % groups or features % groups:
-        raise ValueError(
-            f"feature_group_count: expected a divisor of {channels} channels and "
-            f"{features} features, got {groups}"
-        )
-    if group_channels != channels // groups:
-        raise ValueError(
-            f"kernel: expected {channels // groups} channels ({channels} of the inputs "
-            f"/ {groups} groups), got {group_channels} in shape {kernel.shape}"
-        )

@@ -13,7 +13,7 @@ from jax import Array
 from jax.lax import PrecisionLike
 from jax.typing import ArrayLike
 
-from cnn_jax.ops.convolution import add_bias, check_inputs, promote
+from cnn_jax.ops.arguments import add_bias, check_inputs, promote
 from cnn_jax.ops.windows import (
     Padding,
     canonical,

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from cnn_jax.ops.convolution import DepthwiseOptions, check_inputs, check_kernel, conv
+from cnn_jax.ops.arguments import check_inputs, check_kernel
+from cnn_jax.ops.convolution import DepthwiseOptions, conv
 
 
 def depthwise_conv(

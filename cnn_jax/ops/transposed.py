@@ -15,14 +15,14 @@ from jax.typing import ArrayLike, DTypeLike
 
 from cnn_jax.ops.algorithms import Settings
 from cnn_jax.ops.algorithms.primitive import transposed_convolution
-from cnn_jax.ops.convolution import (
+from cnn_jax.ops.arguments import (
     add_bias,
     check_algorithm,
     check_inputs,
     check_kernel,
     promote,
-    resolve,
 )
+from cnn_jax.ops.convolution import resolve
 from cnn_jax.ops.windows import Padding, canonical, resolve_padding, span
 
 # At stride 1 these keep the size, so that with a stride they divide it.
@@ -84,7 +84,6 @@ def conv_transpose(
     Reference:
       Zeiler, Krishnan, Taylor and Fergus, Deconvolutional networks, 2010.
     """
-    check_algorithm(algorithm)
     inputs, kernel, bias = promote(inputs, kernel, bias)
     check_inputs(inputs)
     check_kernel(inputs, kernel)
@@ -99,6 +98,7 @@ def conv_transpose(
         precision,
         preferred_element_type,
     )
+    check_algorithm(algorithm, inputs.dtype, window, settings)
     spatial = _spatial(inputs.shape[1:-1], window, padding, settings, output_shape)
     prepare, settings, _ = resolve(spatial, window, padding, settings)
     # conv is convolution ∘ prepare, so its transpose takes their transposes in turn.

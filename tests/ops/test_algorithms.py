@@ -15,7 +15,7 @@ from cnn_jax.ops import conv
 from cnn_jax.ops.algorithms import Settings
 from cnn_jax.ops.algorithms.selection import FORMS, select
 
-ALGORITHMS = ["direct", "im2col", "shifted", "banded"]
+ALGORITHMS = ["direct", "im2col", "shifted", "banded", "fourier"]
 
 # spatial, window, channels, features, settings
 CASES: dict[str, Any] = {
@@ -24,6 +24,7 @@ CASES: dict[str, Any] = {
     "depthwise": ((4, 5), (2, 3), 2, 4, {"feature_group_count": 2}),
     "groups": ((4, 5), (2, 2), 4, 2, {"feature_group_count": 2, "kernel_dilation": 2}),
     "volume": ((3, 3, 4), (2, 2, 2), 2, 2, {"padding": "CIRCULAR"}),
+    "tiles": ((5, 4), (3, 3), 2, 4, {"feature_group_count": 2, "padding": "FULL"}),
 }
 
 
@@ -35,12 +36,15 @@ def draw(name: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     return inputs, rng.normal(size=(*window, channels // groups, features)), settings
 
 
+TILED = [("tiles", "winograd2"), ("tiles", "winograd4")]
 QUICK = {
     ("line", "direct"),
     ("one-channel", "shifted"),
     ("groups", "im2col"),
     ("line", "banded"),
     ("depthwise", "shifted"),
+    ("line", "fourier"),
+    ("tiles", "winograd4"),
 }
 
 
@@ -48,7 +52,7 @@ QUICK = {
     ("name", "algorithm"),
     [
         pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.exhaustive)
-        for pair in itertools.product(CASES, ALGORITHMS)
+        for pair in [*itertools.product(CASES, ALGORITHMS), *TILED]
     ],
 )
 def test_derivatives_of_both_orders_agree_with_differences(
@@ -64,7 +68,7 @@ def test_derivatives_of_both_orders_agree_with_differences(
     ("name", "algorithm"),
     [
         pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.exhaustive)
-        for pair in itertools.product(CASES, ["im2col", "shifted", "banded"])
+        for pair in [*itertools.product(CASES, ALGORITHMS[1:]), *TILED]
     ],
 )
 def test_second_derivatives_agree_with_those_of_xla(name: str, algorithm: str) -> None:
@@ -89,7 +93,13 @@ def test_second_derivatives_agree_with_those_of_xla(name: str, algorithm: str) -
 
 @pytest.mark.parametrize(
     ("name", "algorithm"),
-    [("one-channel", "shifted"), ("depthwise", "shifted"), ("groups", "im2col")],
+    [
+        ("one-channel", "shifted"),
+        ("depthwise", "shifted"),
+        ("groups", "im2col"),
+        ("line", "fourier"),
+        ("tiles", "winograd2"),
+    ],
 )
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
 def test_vmap_over_inputs_and_kernels_is_a_loop_over_them(
@@ -113,7 +123,13 @@ def test_vmap_over_inputs_and_kernels_is_a_loop_over_them(
 
 
 @pytest.mark.parametrize(
-    ("name", "algorithm"), [("one-channel", "shifted"), ("groups", "im2col")]
+    ("name", "algorithm"),
+    [
+        ("one-channel", "shifted"),
+        ("groups", "im2col"),
+        ("line", "fourier"),
+        ("tiles", "winograd4"),
+    ],
 )
 def test_a_scan_of_gradient_steps_is_a_loop_of_them(name: str, algorithm: str) -> None:
     inputs, kernel, settings = draw(name)
@@ -155,7 +171,7 @@ def test_depthwise_volumes_have_gradients_under_two_vmaps() -> None:
     assert [a.shape[:2] for a in slopes] == [(2, 2)] * 3
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "shifted", "banded"])
 def test_precision_reaches_every_product_of_several_channels(algorithm: str) -> None:
     def traced(precision: Any) -> str:
         f = partial(conv, algorithm=algorithm, precision=precision)

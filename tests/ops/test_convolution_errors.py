@@ -84,8 +84,28 @@ from cnn_jax.ops import conv, convolve
             (1, 5, 1),
             (3, 1, 1),
             {"algorithm": "winograd"},
-            r"algorithm: expected one of auto, direct, im2col, shifted, banded, "
+            r"algorithm: expected one of auto, .*, winograd2, winograd4, fourier, "
             "got 'winograd'",
+        ),
+        (
+            (1, 8, 8, 1),
+            (3, 5, 1, 1),
+            {"algorithm": "winograd2"},
+            r"algorithm 'winograd2': expected 3 taps per axis, strides 1 and no "
+            r"dilation, got window \(3, 5\), strides \(1, 1\)",
+        ),
+        (
+            (1, 8, 1),
+            (3, 1, 1),
+            {"algorithm": "winograd4", "strides": 2},
+            r"algorithm 'winograd4': .* got window \(3,\), strides \(2,\), "
+            r"input_dilation \(1,\), kernel_dilation \(1,\)",
+        ),
+        (
+            (1, 8, 1),
+            (3, 1, 1),
+            {"algorithm": "winograd4", "input_dilation": 2, "padding": "CIRCULAR"},
+            r"algorithm 'winograd4': .* input_dilation \(2,\)",
         ),
         (
             (1, 5, 1),
@@ -119,3 +139,11 @@ def test_what_does_not_fit_is_named_with_what_was_expected(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         function(jnp.ones(inputs), jnp.ones(kernel), **settings)
+
+
+@pytest.mark.parametrize("algorithm", ["winograd2", "winograd4", "fourier"])
+def test_transforms_with_fractions_refuse_integers(algorithm: str) -> None:
+    inputs, kernel = jnp.ones((1, 5, 1), int), jnp.ones((3, 1, 1), int)
+    message = rf"algorithm '{algorithm}': expected a real floating dtype, got int32"
+    with pytest.raises(ValueError, match=message):
+        conv(inputs, kernel, algorithm=algorithm)

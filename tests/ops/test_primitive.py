@@ -16,7 +16,7 @@ from jax import lax
 from jax.test_util import check_grads
 
 from cnn_jax.ops import conv
-from cnn_jax.ops.algorithms import Settings, direct
+from cnn_jax.ops.algorithms import Settings, direct, winograd
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.algorithms.selection import FORMS
 
@@ -131,6 +131,8 @@ def applies(form: str, algorithm: str, name: str) -> bool:
         "space_to_depth": tight and (form == "input_gradient" or len(window) == 2),
         "imagewise": plain,
         "depthwise": groups == channels,
+        "winograd2": winograd.serves(window, settings),
+        "winograd4": winograd.serves(window, settings),
     }.get(algorithm, True)
 
 

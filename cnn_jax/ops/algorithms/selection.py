@@ -6,6 +6,7 @@ measurements are in benchmarks/README.md. Elsewhere "auto" is "direct" in all fo
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from jax import Array
 
@@ -16,6 +17,7 @@ from cnn_jax.ops.algorithms import (
     banded,
     depthwise,
     direct,
+    fourier,
     im2col,
     imagewise,
     phases,
@@ -23,6 +25,7 @@ from cnn_jax.ops.algorithms import (
     shifted,
     space_to_depth,
     tall,
+    winograd,
 )
 from cnn_jax.ops.windows import output_size
 
@@ -32,6 +35,9 @@ FORWARD: dict[str, Forward] = {
     "shifted": shifted.forward,
     "banded": banded.forward,
     "tall": tall.forward,
+    "winograd2": partial(winograd.forward, 2),
+    "winograd4": partial(winograd.forward, 4),
+    "fourier": fourier.forward,
     "pointwise": pointwise.forward,
 }
 INPUT_GRADIENT: dict[str, Gradient] = {
@@ -40,6 +46,9 @@ INPUT_GRADIENT: dict[str, Gradient] = {
     "shifted": shifted.input_gradient,
     "banded": banded.input_gradient,
     "tall": tall.input_gradient,
+    "winograd2": partial(winograd.input_gradient, 2),
+    "winograd4": partial(winograd.input_gradient, 4),
+    "fourier": fourier.input_gradient,
     "pointwise": pointwise.input_gradient,
     "phases": phases.input_gradient,
     "space_to_depth": space_to_depth.input_gradient,
@@ -50,6 +59,9 @@ KERNEL_GRADIENT: dict[str, Gradient] = {
     "shifted": shifted.kernel_gradient,
     "banded": banded.kernel_gradient,
     "tall": tall.kernel_gradient,
+    "winograd2": partial(winograd.kernel_gradient, 2),
+    "winograd4": partial(winograd.kernel_gradient, 4),
+    "fourier": fourier.kernel_gradient,
     "pointwise": pointwise.kernel_gradient,
     "imagewise": imagewise.kernel_gradient,
     "space_to_depth": space_to_depth.kernel_gradient,
