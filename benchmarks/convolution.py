@@ -60,10 +60,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--layers", type=_layers, help="comma list of parts of layers' names"
+        "--layers", type=parse_layers, help="comma list of parts of layers' names"
     )
     parser.add_argument(
-        "--batches", type=_batches, help="comma list; default 1,8,64, or 8 if --quick"
+        "--batches",
+        type=parse_batches,
+        help="comma list; default 1,8,64, or 8 if --quick",
     )
     parser.add_argument("--quick", action="store_true", help="three layers, batch 8")
     parser.add_argument(
@@ -86,7 +88,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _layers(text: str) -> list[Layer]:
+def parse_layers(text: str) -> list[Layer]:
+    """The layers whose names contain a part of the comma list."""
     parts = [part.strip().lower() for part in text.split(",")]
     chosen = [
         layer for layer in LAYERS if any(part in layer.name.lower() for part in parts)
@@ -97,7 +100,8 @@ def _layers(text: str) -> list[Layer]:
     return chosen
 
 
-def _batches(text: str) -> tuple[int, ...]:
+def parse_batches(text: str) -> tuple[int, ...]:
+    """A comma list of positive integers."""
     try:
         batches = tuple(int(part) for part in text.split(","))
     except ValueError:

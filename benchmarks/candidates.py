@@ -1,0 +1,177 @@
+"""Every algorithm of every form of a layer: whether "auto" chooses the fastest.
+
+    PJRT_NPROC=1 python -m benchmarks.candidates --clock=cpu
+
+prints, per layer and form, the chosen algorithm, its time, and the others as multiples
+of it; "lax" is what jax derives from jax.lax alone. With one thread and the clock of
+the processor's time a busy machine gives useful ratios too; --clock=wall, the default,
+is what a user waits for.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from benchmarks import peers, results
+from benchmarks.convolution import parse_batches, parse_layers
+from benchmarks.layers import LAYERS, Layer
+from benchmarks.timing import interleaved
+from cnn_jax.ops.algorithms import Settings, selection
+from cnn_jax.ops.algorithms.primitive import convolution
+from cnn_jax.ops.windows import resolve_padding
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+# A candidate that takes so many times longer than the fastest is called once only.
+_HOPELESS = 4.0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _options(arguments)
+    jax.config.update("jax_enable_compilation_cache", False)
+    found = results.load(options.out) if options.resume else results.Results()
+    for layer in options.layers:
+        for batch in options.batches:
+            if batch > layer.largest_batch:
+                continue
+            arrays = peers.draw(layer, batch)
+            for form in options.forms:
+                labels = {"kind": form, "layer": layer.name, "batch": batch}
+                record = found.record(labels)
+                if not record["seconds"]:
+                    record |= _measure(layer, form, arrays, options)
+                    found.save(options.out)
+                print(_line(record), flush=True)
+
+
+def _measure(
+    layer: Layer, form: str, arrays: peers.Arrays, options: argparse.Namespace
+) -> dict[str, Any]:
+    clock = CLOCKS[options.clock]
+    calls = {name: _call(name, layer, form, arrays) for name in _names(layer, form)}
+    once = {name: _once(call, clock) for name, call in calls.items()}
+    bound = _HOPELESS * min(once.values())
+    close = {name: call for name, call in calls.items() if once[name] <= bound}
+    timed = interleaved(close, budget=options.budget, clock=clock)
+    hopeless = {name: once[name] for name in once if name not in close}
+    return {
+        "chosen": selection.select(
+            form, layer.spatial, layer.kernel_shape, _settings(layer)
+        ),
+        "clock": options.clock,
+        "seconds": results.rounded(timed)
+        | {name: [seconds] for name, seconds in hopeless.items()},
+    }
+
+
+def _names(layer: Layer, form: str) -> list[str]:
+    """The algorithms of a form that can compute this layer, and lax."""
+    groups, rank = layer.groups, len(layer.spatial)
+    strided = layer.stride > 1 and layer.dilation == 1 and groups == 1
+    line = (layer.spatial[-1] + layer.window[-1]) * layer.channels
+    possible = {
+        # What takes minutes to compile or gigabytes to hold wins nowhere.
+        "shifted": math.prod(layer.window) < 50,
+        "banded": layer.window[-1] > 1 and line <= 1024,
+        "tall": groups == 1 and (rank == 2 or form != "kernel_gradient"),
+        "pointwise": groups == 1 and max(layer.window) == 1,
+        "phases": strided,
+        "space_to_depth": strided,
+        "imagewise": groups == 1,
+        "depthwise": 1 < groups == layer.channels,
+    }
+    names = [name for name in selection.FORMS[form] if possible.get(name, True)]
+    # A loop over groups leaves the choice inside of it to "auto".
+    chosen = selection.select(form, layer.spatial, layer.kernel_shape, _settings(layer))
+    return ["lax", *names, *([chosen] if chosen == selection.GROUPED else [])]
+
+
+def _call(
+    name: str, layer: Layer, form: str, arrays: peers.Arrays
+) -> Callable[[], Any]:
+    inputs, kernel, cotangent = arrays
+    if name == "lax":
+        convolve = partial(peers.by_lax, layer)
+    else:
+        name = "auto" if name == selection.GROUPED else name
+        convolve = partial(
+            convolution, settings=_settings(layer), algorithms=(name,) * 3
+        )
+
+    def input_gradient(kernel: jax.Array, cotangent: jax.Array) -> jax.Array:
+        return jax.linear_transpose(lambda x: convolve(x, kernel), inputs)(cotangent)[0]
+
+    def kernel_gradient(inputs: jax.Array, cotangent: jax.Array) -> jax.Array:
+        return jax.linear_transpose(lambda k: convolve(inputs, k), kernel)(cotangent)[0]
+
+    if form == "forward":
+        return partial(jax.jit(convolve), inputs, kernel)
+    if form == "input_gradient":
+        return partial(jax.jit(input_gradient), kernel, cotangent)
+    return partial(jax.jit(kernel_gradient), inputs, cotangent)
+
+
+def _settings(layer: Layer) -> Settings:
+    rank = len(layer.spatial)
+    strides, dilation = (layer.stride,) * rank, (layer.dilation,) * rank
+    _, pairs = resolve_padding(
+        layer.padding, layer.spatial, layer.window, strides, dilation
+    )
+    return Settings(strides, pairs, (1,) * rank, dilation, layer.groups)
+
+
+def _once(call: Callable[[], Any], clock: Callable[[], float]) -> float:
+    jax.block_until_ready(call())
+    start = clock()
+    jax.block_until_ready(call())
+    return clock() - start
+
+
+def _line(record: dict[str, Any]) -> str:
+    """The chosen algorithm, and the others in the order of their times."""
+    chosen = record["chosen"]
+    ratios = {name: results.ratio(record, name, chosen) for name in record["seconds"]}
+    others = sorted(ratios.items(), key=lambda item: item[1])
+    text = ", ".join(f"{name} {value:.2f}" for name, value in others if name != chosen)
+    least = 1e3 * min(record["seconds"][chosen])
+    title = f"{record['layer']}, batch {record['batch']}, {record['kind']}"
+    return f"{title}: {chosen} {least:.3g} ms; {text}"
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.candidates",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--layers", type=parse_layers, default=LAYERS, help="parts of layers' names"
+    )
+    parser.add_argument("--batches", type=parse_batches, default=(8,))
+    parser.add_argument(
+        "--forms",
+        type=lambda text: text.split(","),
+        default=list(selection.FORMS),
+        help="comma list of " + ", ".join(selection.FORMS),
+    )
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=1.0,
+        help="seconds per form; default %(default)s",
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what OUT has")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/benchmarks/candidates.json")
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
