@@ -40,13 +40,13 @@ def main(arguments: list[str] | None = None) -> None:
     budget = QUICK_BUDGET if options.quick else BUDGET
     found.ceiling["before"] = matmul_gflops()
     shapes = (options.layers, options.batches, budget)
-    _measure(measurements.of_layers(*shapes), found, options.out)
+    measure(measurements.of_layers(*shapes), found, options.out)
     if options.programs:
         programs = measurements.of_programs(options.layers, budget)
-        _measure(programs, found, options.out)
+        measure(programs, found, options.out)
     found.ceiling["after jax"] = matmul_gflops()
     if peers.set_torch_threads():
-        _measure(measurements.of_torch(*shapes), found, options.out)
+        measure(measurements.of_torch(*shapes), found, options.out)
         found.ceiling["after torch"] = matmul_gflops()
     found.save(options.out)
     options.out.with_suffix(".md").write_text(table.markdown(found))
@@ -90,10 +90,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def parse_layers(text: str) -> list[Layer]:
     """The layers whose names contain a part of the comma list."""
-    parts = [part.strip().lower() for part in text.split(",")]
-    chosen = [
-        layer for layer in LAYERS if any(part in layer.name.lower() for part in parts)
-    ]
+    parts = [part.strip() for part in text.split(",")]
+    chosen = [layer for layer in LAYERS if any(part in layer.name for part in parts)]
     if not chosen:
         names = ", ".join(layer.name for layer in LAYERS)
         raise argparse.ArgumentTypeError(f"{text!r} is part of none of {names}")
@@ -121,7 +119,7 @@ def _about() -> dict[str, Any]:
     }
 
 
-def _measure(
+def measure(
     wanted: Iterable[measurements.Measurement], found: results.Results, path: Path
 ) -> None:
     """Measures what is not there yet and writes it down at once."""
