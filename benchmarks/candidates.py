@@ -53,23 +53,22 @@ def _measure(
     layer: Layer, form: str, arrays: peers.Arrays, options: argparse.Namespace
 ) -> dict[str, Any]:
     clock = CLOCKS[options.clock]
-    calls = {name: _call(name, layer, form, arrays) for name in _names(layer, form)}
+    names = _names(layer, form, len(arrays.inputs))
+    calls = {name: _call(name, layer, form, arrays) for name in names}
     once = {name: _once(call, clock) for name, call in calls.items()}
     bound = _HOPELESS * min(once.values())
     close = {name: call for name, call in calls.items() if once[name] <= bound}
     timed = interleaved(close, budget=options.budget, clock=clock)
     hopeless = {name: once[name] for name in once if name not in close}
     return {
-        "chosen": selection.select(
-            form, layer.spatial, layer.kernel_shape, _settings(layer)
-        ),
+        "chosen": _chosen(layer, form, len(arrays.inputs)),
         "clock": options.clock,
         "seconds": results.rounded(timed)
         | {name: [seconds] for name, seconds in hopeless.items()},
     }
 
 
-def _names(layer: Layer, form: str) -> list[str]:
+def _names(layer: Layer, form: str, batch: int) -> list[str]:
     """The algorithms of a form that can compute this layer, and lax."""
     groups, rank = layer.groups, len(layer.spatial)
     strided = layer.stride > 1 and layer.dilation == 1 and groups == 1
@@ -87,8 +86,14 @@ def _names(layer: Layer, form: str) -> list[str]:
     }
     names = [name for name in selection.FORMS[form] if possible.get(name, True)]
     # A loop over groups leaves the choice inside of it to "auto".
-    chosen = selection.select(form, layer.spatial, layer.kernel_shape, _settings(layer))
+    chosen = _chosen(layer, form, batch)
     return ["lax", *names, *([chosen] if chosen == selection.GROUPED else [])]
+
+
+def _chosen(layer: Layer, form: str, batch: int) -> str:
+    return selection.select(
+        form, layer.spatial, layer.kernel_shape, _settings(layer), batch
+    )
 
 
 def _call(

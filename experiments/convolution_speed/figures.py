@@ -17,10 +17,17 @@ COLORS = {
     "direct": "#999999",
     "im2col": "#E69F00",
     "shifted": "#56B4E9",
-    "winograd": "#009E73",
+    "winograd2": "#009E73",
+    "winograd4": "#7FCEB8",
     "fourier": "#CC79A7",
 }
-NAMES = {"direct": "XLA's own", "naive": "naive loop"}
+NAMES = {
+    "direct": "XLA's own",
+    "naive": "naive loop",
+    "winograd2": "Winograd F(2, 3)",
+    "winograd4": "Winograd F(4, 3)",
+    "fourier": "Fourier",
+}
 AXES = {
     "channels": "channels and features, 32x32 image",
     "resolution": "height and width, 16 channels",

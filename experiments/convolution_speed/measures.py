@@ -13,7 +13,7 @@ from experiments.convolution_speed.shapes import IM2COL_SHAPES, Shape
 from experiments.harness.claims import Grid, Metrics, Shown, Timings
 from experiments.harness.lab import Lab
 
-ALGORITHMS = ("direct", "im2col", "shifted", "winograd", "fourier")
+ALGORITHMS = ("direct", "im2col", "shifted", "winograd2", "winograd4", "fourier")
 _MOST_TAPS = 81  # "shifted" unrolls them: more take seconds to compile and never win
 _WINOGRAD_WINDOW = 3
 LEAST_REPEATS = 20  # of a timing that a verdict rests on
@@ -37,7 +37,7 @@ def prepare(
     """Compiles an algorithm, "naive" among them; None where it does not apply."""
     if algorithm == "shifted" and shape.window**2 > _MOST_TAPS:
         return None
-    if algorithm == "winograd" and shape.window != _WINOGRAD_WINDOW:
+    if algorithm.startswith("winograd") and shape.window != _WINOGRAD_WINDOW:
         return None
     image_key, kernel_key = jax.random.split(key)
     inputs = jax.random.normal(

@@ -35,9 +35,9 @@ def test_one_dead_layer_of_a_stack_is_a_dead_net():
 
 
 def test_the_smallest_error_is_that_of_the_shift_that_commutes():
-    images = jax.random.normal(jax.random.key(0), (2, 12, 12, 1))
-    rows = jnp.arange(1.0, 13.0)[:, None, None]  # each scales by its number
-    kernels = jnp.zeros((12, 12, 9, 8)).at[:, :, 4].set(rows)
+    images = np.asarray(jax.random.normal(jax.random.key(0), (2, 12, 12, 1)))
+    kernels = np.zeros((12, 12, 9, 8), np.float32)
+    kernels[:, :, 4] = np.arange(1, 13)[:, None, None]  # rows scale by their number
     shifts, geometry = np.asarray([(1, 0), (0, 1)]), GEOMETRIES["circular"]
     assert laws._smallest_error(kernels, images, shifts, geometry) == 0
 

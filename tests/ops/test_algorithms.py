@@ -181,32 +181,45 @@ def test_precision_reaches_every_product_of_several_channels(algorithm: str) -> 
     assert "HIGHEST" not in traced("default")
 
 
-def plain(groups: int = 1, input_dilation: int = 1, strides: int = 1) -> Settings:
-    pairs = ((2, 2), (2, 2))
-    return Settings((strides,) * 2, pairs, (input_dilation,) * 2, (1, 1), groups)
+def plain(
+    groups: int = 1, input_dilation: int = 1, strides: int = 1, rank: int = 2
+) -> Settings:
+    pairs = ((2, 2),) * rank
+    axes = (1,) * rank
+    return Settings((strides,) * rank, pairs, (input_dilation,) * rank, axes, groups)
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "settings", "algorithms"),
+    ("images", "size", "kernel", "settings", "algorithms"),
     [
-        (32, (5, 5, 1, 6), plain(), ("banded",) * 3),
-        (16, (5, 5, 6, 16), plain(), ("banded",) * 3),
-        (41, (5, 5, 1, 6), plain(), ("banded",) * 3),
-        (42, (5, 5, 1, 6), plain(), ("shifted", "im2col", "im2col")),
-        (128, (9, 9, 1, 6), plain(), ("direct", "direct", "imagewise")),
-        (16, (5, 5, 7, 16), plain(), ("direct", "direct", "tall")),
-        (32, (3, 3, 1, 6), plain(groups=6), ("shifted", "shifted", "depthwise")),
-        (16, (5, 5, 3, 16), plain(groups=2), ("grouped",) * 3),
-        (56, (1, 1, 64, 256), plain(strides=2), ("pointwise",) * 3),
-        (56, (3, 3, 64, 64), plain(strides=2), ("direct", "phases", "imagewise")),
-        (56, (7, 7, 3, 8), plain(strides=2), ("direct",) + ("space_to_depth",) * 2),
-        (32, (5, 5, 1, 6), plain(input_dilation=2), ("direct",) * 3),
+        (8, 32, (5, 5, 1, 6), plain(), ("banded",) * 3),
+        (16, 16, (5, 5, 6, 16), plain(), ("banded",) * 3),
+        (15, 16, (5, 5, 6, 16), plain(), ("direct", "im2col", "im2col")),
+        (8, 41, (5, 5, 1, 6), plain(), ("banded",) * 3),
+        (8, 42, (5, 5, 1, 6), plain(), ("shifted", "im2col", "im2col")),
+        (8, 128, (9, 9, 1, 6), plain(), ("direct", "im2col", "im2col")),
+        (64, 16, (5, 5, 7, 16), plain(), ("direct", "im2col", "im2col")),
+        (8, 32, (3, 3, 1, 6), plain(groups=6), ("shifted", "shifted", "depthwise")),
+        (8, 16, (5, 5, 3, 16), plain(groups=2), ("grouped",) * 3),
+        (8, 56, (1, 1, 64, 256), plain(strides=2), ("pointwise",) * 3),
+        (8, 56, (3, 3, 64, 64), plain(), ("tall",) * 3),
+        (8, 32, (3, 3, 16, 16), plain(), ("direct", "direct", "tall")),
+        (8, 5, (3, 3, 64, 392), plain(), ("im2col",) * 3),
+        (8, 5, (3, 3, 64, 391), plain(), ("tall",) * 3),
+        (8, 56, (3, 3, 64, 64), plain(strides=2), ("direct", "phases", "imagewise")),
+        (8, 56, (7, 7, 3, 8), plain(strides=2), ("direct",) + ("space_to_depth",) * 2),
+        (8, 32, (5, 5, 1, 6), plain(input_dilation=2), ("direct",) * 3),
+        (8, 16, (3, 3, 3, 3, 64), plain(rank=3), ("im2col",) * 3),
+        (8, 16, (3, 3, 3, 9, 64), plain(rank=3), ("direct", "direct", "imagewise")),
+        (8, 50, (3, 120, 120), plain(rank=1), ("direct", "direct", "im2col")),
+        (1, 50, (3, 120, 120), plain(rank=1), ("direct", "im2col", "im2col")),
     ],
 )
 def test_auto_follows_its_rule(
-    size: int, kernel: Any, settings: Settings, algorithms: tuple[str, ...]
+    images: int, size: int, kernel: Any, settings: Settings, algorithms: Any
 ) -> None:
-    chosen = [select(form, (size, size), kernel, settings) for form in FORMS]
+    spatial = (size,) * len(settings.strides)
+    chosen = [select(form, spatial, kernel, settings, images) for form in FORMS]
     assert tuple(chosen) == algorithms
 
 

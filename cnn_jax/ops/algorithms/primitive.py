@@ -239,9 +239,24 @@ def _lowered(
     compute = partial(_compute, form, on_cpu, problem=problem, dtype=dtype)
     if len(left) == 1:
         return compute(left[0], right[0])[None]
-    if on_cpu:
+    if on_cpu and not _is_elementwise(form, left.shape, right.shape, problem):
         return lax.map(lambda pair: compute(*pair), (left, right))
     return jax.vmap(compute)(left, right)
+
+
+def _is_elementwise(
+    form: str, left: Sequence[int], right: Sequence[int], problem: Problem
+) -> bool:
+    """Whether every tap scales channels: a loop keeps XLA from vectorizing that.
+
+    Kernel gradients are sums as well, and such sums of rank 7 crash jaxlib 0.10.2.
+    """
+    if form == "kernel_gradient":
+        return False
+    name = _chosen(form, True, left[1:], right[1:], problem)
+    groups = problem.settings.feature_group_count
+    each = form == "forward" or right[-1] == groups
+    return name == "shifted" and right[-2] == 1 and each
 
 
 def _compute(
@@ -249,12 +264,7 @@ def _compute(
 ) -> Array:
     """One convolution, or one of its gradients: the arrays have no axis B."""
     settings = problem.settings
-    name = problem.algorithms[list(selection.FORMS).index(form)]
-    if name == "auto":
-        name = "direct"
-        if on_cpu:
-            kernel_shape = _kernel_shape(form, left, right, problem)
-            name = selection.select(form, problem.spatial, kernel_shape, settings)
+    name = _chosen(form, on_cpu, left.shape, right.shape, problem)
     if name == selection.GROUPED:
         return _by_groups(form, on_cpu, left, right, problem=problem, dtype=dtype)
     algorithm = selection.FORMS[form][name]
@@ -266,13 +276,24 @@ def _compute(
     return algorithm(left, right, settings, sizes).astype(dtype)
 
 
-def _kernel_shape(
-    form: str, left: Array, right: Array, problem: Problem
-) -> tuple[int, ...]:
-    if form != "kernel_gradient":
-        return right.shape
-    channels = left.shape[-1] // problem.settings.feature_group_count
-    return (*problem.window, channels, right.shape[-1])
+def _chosen(
+    form: str,
+    on_cpu: bool,
+    left: Sequence[int],
+    right: Sequence[int],
+    problem: Problem,
+) -> str:
+    """The algorithm's name for arrays of these shapes, without an axis B."""
+    name = problem.algorithms[list(selection.FORMS).index(form)]
+    if name != "auto":
+        return name
+    if not on_cpu:
+        return "direct"
+    settings, kernel_shape = problem.settings, right
+    if form == "kernel_gradient":
+        channels = left[-1] // settings.feature_group_count
+        kernel_shape = (*problem.window, channels, right[-1])
+    return selection.select(form, problem.spatial, kernel_shape, settings, left[0])
 
 
 def _by_groups(

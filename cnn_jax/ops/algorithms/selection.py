@@ -27,7 +27,6 @@ from cnn_jax.ops.algorithms import (
     tall,
     winograd,
 )
-from cnn_jax.ops.windows import output_size
 
 FORWARD: dict[str, Forward] = {
     "direct": direct.forward,
@@ -75,18 +74,27 @@ FORMS: dict[str, Mapping[str, Callable[..., Array]]] = {
 # A loop over the groups, each a convolution of its own with its own choice.
 GROUPED = "grouped"
 
-# Whole rows: at least 5 taps along them, rows at most 9 windows long.
+# Whole rows: at least 5 taps along them, rows at most 9 windows long, and enough of
+# them that making the matrix does not count.
 _MIN_BAND_TAPS = 5
 _MAX_BAND_RATIO = 9
 _MAX_BAND_COLUMN = 32
 _MAX_BAND_ENTRIES = 2**18
+_MIN_BAND_ROWS = 256
 _MAX_SCALED_TAPS = 64
 _MAX_SCALED_FEATURES = 16
-_FEW_CHANNELS = 4
+# So few channels fill no product but one over the whole window.
+_FEW_CHANNELS = 8
+# XLA hands no convolution between so few channels to its slower library.
+_MAX_EIGEN_CHANNELS = 16
 
 
 def select(
-    form: str, spatial: Sequence[int], kernel_shape: Sequence[int], settings: Settings
+    form: str,
+    spatial: Sequence[int],
+    kernel_shape: Sequence[int],
+    settings: Settings,
+    images: int,
 ) -> str:
     """The algorithm of one form for these shapes, on a CPU.
 
@@ -95,6 +103,7 @@ def select(
       spatial: sizes of the inputs.
       kernel_shape: (*window, C // groups, O).
       settings: strides, padding, dilations, groups.
+      images: N.
 
     Returns:
       A name of the form's algorithms, or "grouped".
@@ -110,36 +119,75 @@ def select(
         return "depthwise" if form == "kernel_gradient" else "shifted"
     if math.prod(window) == 1:
         return "pointwise"
-    if _is_band(spatial[-1], kernel_shape, settings):
+    if _is_band(spatial, kernel_shape, settings, images):
         return "banded"
     if scaled and math.prod(window) <= _MAX_SCALED_TAPS:
         return "shifted" if form == "forward" else "im2col"
-    if form == "forward":
-        return "direct"
-    strided, few = max(settings.strides) > 1, channels <= _FEW_CHANNELS
-    plain = max(settings.kernel_dilation) == 1
-    if form == "input_gradient":
-        if not (strided and plain):
-            return "direct"
-        return "space_to_depth" if few else "phases"
-    if len(window) == 1:
+    # The kernel is larger than all outputs: nothing copies less than the windows.
+    deep = images * math.prod(settings.out(spatial, window)) <= features
+    if deep and (len(window) == 2 or form != "forward"):
+        return "im2col"
+    return _DENSE[form](kernel_shape, settings)
+
+
+def _dense_forward(kernel_shape: Sequence[int], settings: Settings) -> str:
+    *window, channels, features = kernel_shape
+    few, strided = channels <= _FEW_CHANNELS, max(settings.strides) > 1
+    if len(window) == 3 and few and not strided:
         return "im2col"
     if len(window) == 2 and not strided and not few:
+        return "tall" if max(channels, features) > _MAX_EIGEN_CHANNELS else "direct"
+    return "direct"
+
+
+def _dense_input_gradient(kernel_shape: Sequence[int], settings: Settings) -> str:
+    *window, channels, features = kernel_shape
+    few, strided = channels <= _FEW_CHANNELS, max(settings.strides) > 1
+    if strided and max(settings.kernel_dilation) > 1:
+        return "direct"
+    if strided:
+        return "space_to_depth" if few else "phases"
+    if few:
+        return "im2col"
+    if len(window) == 2 and max(channels, features) > _MAX_EIGEN_CHANNELS:
         return "tall"
-    if len(window) == 2 and strided and few and plain:
+    return "direct"
+
+
+def _dense_kernel_gradient(kernel_shape: Sequence[int], settings: Settings) -> str:
+    *window, channels, _ = kernel_shape
+    few, strided = channels <= _FEW_CHANNELS, max(settings.strides) > 1
+    if len(window) == 1 or (few and not strided):
+        return "im2col"
+    if len(window) == 2 and not strided:
+        return "tall"
+    if len(window) == 2 and few and max(settings.kernel_dilation) == 1:
         return "space_to_depth"
     return "imagewise"
 
 
-def _is_band(size: int, kernel_shape: Sequence[int], settings: Settings) -> bool:
-    """Whether rows [size, C] are short and thin, and their matrix is small."""
-    *outer, taps, channels, features = kernel_shape
-    padded = size + sum(settings.pairs[-1])
-    stride, dilation = settings.strides[-1], settings.kernel_dilation[-1]
-    out = output_size(size, taps, stride, dilation, *settings.pairs[-1])
+_DENSE = {
+    "forward": _dense_forward,
+    "input_gradient": _dense_input_gradient,
+    "kernel_gradient": _dense_kernel_gradient,
+}
+
+
+def _is_band(
+    spatial: Sequence[int],
+    kernel_shape: Sequence[int],
+    settings: Settings,
+    images: int,
+) -> bool:
+    """Whether rows [size, C] are short, thin and many, and their matrix is small."""
+    *window, channels, features = kernel_shape
+    *outer, taps = window
+    padded = spatial[-1] + sum(settings.pairs[-1])
+    *lines, out = settings.out(spatial, window)
     return (
         taps >= _MIN_BAND_TAPS
         and padded <= _MAX_BAND_RATIO * taps
         and taps * channels <= _MAX_BAND_COLUMN
         and math.prod(outer) * padded * channels * out * features <= _MAX_BAND_ENTRIES
+        and images * math.prod(lines) >= _MIN_BAND_ROWS
     )
