@@ -126,7 +126,8 @@ def _memory(metrics: Metrics) -> "Figure":
         "What a compiled convolution needs beside inputs, kernel and outputs (above), "
         "and how long it takes (below), by kernel size and, at the middle kernel size, "
         "by channels and resolution. im2col holds k² copies of the image; what XLA's "
-        "own packs inside of its library is not counted.",
+        "own packs inside of its library is not counted, and where its line is absent "
+        "it asks for nothing.",
     )
     panels = figure.subplots(2, 3, sharex="col", sharey="row")
     middle = len(_values(metrics, "windows")) // 2
@@ -216,13 +217,13 @@ def _im2col(metrics: Metrics) -> "Figure":
     left.legend(loc="lower right")
     for place, (name, marker) in ((2, ("im2col", "o")), (1, ("direct", "s"))):
         right.plot(
-            np.maximum(kilobytes[:, place], 0.1),
+            kilobytes[:, place],
             places,
             marker,
             color=COLORS[name] if name == "im2col" else "#777777",
             label=NAMES.get(name, name),
         )
-    right.set_xscale("log")
+    right.set_xscale("symlog", linthresh=1.0)
     right.set_xlabel("extra memory, kB")
     right.legend(loc="lower right")
     return figure
