@@ -22,7 +22,7 @@ from benchmarks import peers, results
 from benchmarks.convolution import parse_batches, parse_layers
 from benchmarks.layers import LAYERS, Layer
 from benchmarks.timing import interleaved
-from cnn_jax.ops.algorithms import Settings, selection
+from cnn_jax.ops.algorithms import Settings, selection, winograd
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.windows import resolve_padding
 
@@ -77,6 +77,10 @@ def _names(layer: Layer, form: str, batch: int) -> list[str]:
         # What takes minutes to compile or gigabytes to hold wins nowhere.
         "shifted": math.prod(layer.window) < 50,
         "banded": layer.window[-1] > 1 and line <= 1024,
+        **dict.fromkeys(
+            ("winograd2", "winograd4"),
+            rank < 3 and winograd.serves(layer.window, _settings(layer)),
+        ),
         "tall": groups == 1 and (rank == 2 or form != "kernel_gradient"),
         "pointwise": groups == 1 and max(layer.window) == 1,
         "phases": strided,
