@@ -51,12 +51,12 @@ class Config:
 
     windows: str = "1,3,5,9,17"  # kernel sizes of the map
     channels: str = "1,4,16,64"
-    sizes: str = "8,16,32,64,128"  # height and width of the images
-    groups: str = "1,4,16,64"  # of 64 channels
+    sizes: str = "8,32,128"  # height and width of the images
+    groups: str = "1,8,64"  # of 64 channels
     crossover: str = "3,5,9,15,21,31"  # kernel sizes, naive against Fourier
     batch: int = 1  # images of the map
     repeats: int = 20  # timed calls that a verdict rests on, 20 to 1000
-    map_repeats: int = 7  # timed calls per cell of the map, 1 to 1000
+    map_repeats: int = 5  # timed calls per cell of the map, 1 to 1000
 
     def __post_init__(self):
         for name in ("windows", "channels", "sizes", "groups", "crossover"):

@@ -89,7 +89,7 @@ def test_the_map_has_a_time_wherever_an_algorithm_applies() -> None:
         "winograd4",
     ]
     assert not left_out[0].any()
-    assert np.nanmax(errors) < 1e-5
+    assert float(np.nanmax(errors)) < 1e-5
 
 
 @pytest.mark.parametrize(
