@@ -17,6 +17,8 @@ import jax.numpy as jnp
 Apply = Callable[[Any, jax.Array], Any]
 Translation = Callable[[jax.Array, jax.Array], jax.Array]
 
+ROUNDING = 1e-5  # of a map's norm: what varies less is its own rounding
+
 
 def _spatial_axes(inputs: jax.Array) -> tuple[int, ...]:
     if inputs.ndim < 3:
@@ -164,13 +166,14 @@ def relative_error(
             f"expected two sides of one shape, got {left.shape} and {right.shape}"
         )
     scale = right if scale is None else scale
+    difference = _norm(left - right)
+    return jnp.where(difference == 0, 0.0, difference / _norm(scale))
 
-    def norm(array: jax.Array) -> jax.Array:
-        flat = array.reshape(array.shape[0], -1)
-        return jnp.sqrt(jnp.sum(jnp.square(flat.astype(jnp.float32)), axis=1))
 
-    difference = norm(left - right)
-    return jnp.where(difference == 0, 0.0, difference / norm(scale))
+def _norm(array: jax.Array) -> jax.Array:
+    """‖x‖ of every example, [N], in float32."""
+    flat = array.reshape(array.shape[0], -1)
+    return jnp.sqrt(jnp.sum(jnp.square(flat.astype(jnp.float32)), axis=1))
 
 
 def equivariance_sides(
@@ -321,18 +324,22 @@ def peak_displacement(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax
 
     Returns:
         (displacement [N, rank] in pixels of the map, correlation at the peak [N],
-        at most 1).
+        at most 1; 0 where a map is constant but for rounding).
     """
-    axes = _spatial_axes(left)
-    left = left - jnp.mean(left, axis=axes, keepdims=True)
-    right = right - jnp.mean(right, axis=axes, keepdims=True)
+    left, left_norm = _varying(left)
+    right, right_norm = _varying(right)
     correlation = _cross_correlation(left, right)
     sizes = jnp.asarray(correlation.shape[1:])
     peak = _peak(correlation)
     displacement = jnp.where(peak >= (sizes[None] + 1) // 2, peak - sizes[None], peak)
-    flat = (left.shape[0], -1)
-    energy = jnp.sum(jnp.square(left.reshape(flat)), axis=1) * jnp.sum(
-        jnp.square(right.reshape(flat)), axis=1
-    )
-    height = jnp.max(correlation.reshape(flat), axis=1)
-    return displacement, height / jnp.sqrt(energy)
+    height = jnp.max(correlation.reshape(left.shape[0], -1), axis=1)
+    energy = left_norm * right_norm
+    return displacement, jnp.where(energy > 0, height / energy, 0.0)
+
+
+def _varying(inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Each channel less its mean, and the norm of that: 0 where it is rounding."""
+    mean = jnp.mean(inputs, axis=_spatial_axes(inputs), keepdims=True)
+    varying = inputs - mean
+    norm = _norm(varying)
+    return varying, jnp.where(norm > ROUNDING * _norm(inputs), norm, 0.0)

@@ -151,19 +151,19 @@ def test_subsampling_commutes_with_multiples_of_its_stride():
 
 
 def test_the_error_is_relative_to_the_outputs_that_did_not_move():
-    images = jnp.zeros((1, 4, 4, 1)).at[0, 0, 0, 0].set(2.0)
+    images = jnp.zeros((1, 4, 4, 1)).at[0, jnp.asarray([0, 3]), 0, 0].set(2.0)
 
     def ramp(_, inputs):
         return inputs * (1 + jnp.arange(4.0))[None, :, None, None]
 
-    # f(x) = 2 at one pixel, f(Tx) = 4 at the next: the error is (4 - 2) / 2.
+    # Rows of f(x): 2 0 0 8; f(Tx): 0 4 0 0, the last slid out; Tf(x): 0 2 0 0.
     error = equivariance_error(ramp, None, images, (1, 0), translate=slide)
-    np.testing.assert_allclose(error, [1.0])
-    # ‖f(Tx) - f(x)‖ = ‖(4, -2)‖; and a pixel that slides out leaves nothing.
+    np.testing.assert_allclose(error, [(4 / 68) ** 0.5], rtol=1e-6)
     error = invariance_error(ramp, None, images, (1, 0), translate=slide)
-    np.testing.assert_allclose(error, [5**0.5], rtol=1e-6)
+    np.testing.assert_allclose(error, [(84 / 68) ** 0.5], rtol=1e-6)
+    # f(Tx): 0 0 6 0, the first slid out.
     error = invariance_error(ramp, None, images, (-1, 0), translate=slide)
-    np.testing.assert_allclose(error, [1.0])
+    np.testing.assert_allclose(error, [(104 / 68) ** 0.5], rtol=1e-6)
 
 
 def test_a_global_mean_is_invariant_and_the_identity_is_not(images):
@@ -191,6 +191,14 @@ def test_the_peak_tells_the_displacement_and_its_sign(images, shift):
     wrapped = (np.add(shift, 3)) % [7, 6] - 3
     np.testing.assert_array_equal(displacement, np.broadcast_to(wrapped, (3, 2)))
     np.testing.assert_allclose(peak, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_constant_maps_have_no_peak(images, value):
+    """Less its mean, a constant is rounding, which would fit itself."""
+    constant = jnp.full_like(images, value)
+    for left, right in ((constant, constant), (constant, images), (images, constant)):
+        np.testing.assert_array_equal(peak_displacement(left, right)[1], 0)
 
 
 def test_unrelated_maps_have_no_high_peak():
