@@ -26,6 +26,7 @@ from cnn_jax.instruments import (
 from cnn_jax.ops import (
     ALGORITHM_NAMES,
     PADDING_NAMES,
+    Choice,
     avg_pool,
     blur_pool,
     conv,
@@ -44,6 +45,7 @@ from cnn_jax.ops import (
     patches,
     polyphase_pool,
     pool,
+    recording_choices,
     separable_conv,
     tiled_conv,
 )
@@ -51,6 +53,7 @@ from cnn_jax.ops import (
 __all__ = [
     "ALGORITHM_NAMES",
     "PADDING_NAMES",
+    "Choice",
     "agreement",
     "avg_pool",
     "band_limit",
@@ -81,6 +84,7 @@ __all__ = [
     "pool",
     "predict_shifted",
     "realigned_sides",
+    "recording_choices",
     "relative_error",
     "roll",
     "separable_conv",

@@ -30,7 +30,14 @@ ALLOWED = {
     ),
 }
 # Within ops each file imports only files to its left.
-OPS_ORDER = ("windows", "algorithms", "selection", "primitive", "convolution")
+OPS_ORDER = (
+    "windows",
+    "algorithms",
+    "selection",
+    "autotune",
+    "primitive",
+    "convolution",
+)
 
 
 def imports(path: Path) -> set[str]:

@@ -1,5 +1,6 @@
 """Pure functions of arrays: convolutions, pooling and what they share."""
 
+from cnn_jax.ops.algorithms.choices import Choice, recording_choices
 from cnn_jax.ops.arguments import ALGORITHM_NAMES
 from cnn_jax.ops.convolution import conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
@@ -22,6 +23,7 @@ from cnn_jax.ops.windows import PADDING_NAMES, output_size, patches
 __all__ = [
     "ALGORITHM_NAMES",
     "PADDING_NAMES",
+    "Choice",
     "avg_pool",
     "blur_pool",
     "conv",
@@ -40,6 +42,7 @@ __all__ = [
     "patches",
     "polyphase_pool",
     "pool",
+    "recording_choices",
     "separable_conv",
     "tiled_conv",
 ]

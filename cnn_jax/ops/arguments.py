@@ -13,6 +13,7 @@ from cnn_jax.ops.algorithms import Settings, winograd
 
 ALGORITHM_NAMES = (
     "auto",
+    "autotune",
     "direct",
     "im2col",
     "shifted",

@@ -95,8 +95,9 @@ def conv(
       algorithm: "direct" (XLA's convolution), "im2col" (one matrix product), "shifted"
         (one product per tap), "banded" (one product of whole rows), "winograd2" and
         "winograd4" (F(2, 3) and F(4, 3): 3 taps on one or two axes, no strides or
-        dilations, less exact), "fourier", or "auto", which picks by
-        `algorithms.selection`.
+        dilations, less exact), "fourier"; or "auto", which picks by the
+        rule of `algorithms.selection`, or "autotune", which measures once per shape
+        and keeps the answer (`algorithms.autotune`).
 
     Returns:
       [N, *out, O] with out = ⌊(low + n + high − (k − 1)·d − 1) / s⌋ + 1 per axis.

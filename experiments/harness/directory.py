@@ -23,6 +23,7 @@ LOG = "log.jsonl"
 CONFIG = "config.json"
 RESULT = "result.json"
 METRICS = "metrics.npz"
+CHOICES = "choices.json"
 REPORT = "report.html"
 FIGURES = "figures"
 

@@ -23,7 +23,8 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
     """Repeats a run from its config.json and compares it with its result.
 
     Compared are the config, every metric but measured times, bit for bit, and every
-    claim. The replay itself leaves nothing behind.
+    claim. Algorithms that the run chose by measuring are taken as it chose them. The
+    replay itself leaves nothing behind.
 
     Args:
       run: the run directory.
@@ -89,13 +90,14 @@ def _repeat(
     from experiments.harness import run as running
     from experiments.harness.progress import Progress
 
-    recorded = _recorded_metrics(run, result)
+    recorded, known = _recorded_metrics(run, result), _recorded_choices(run)
     progress = Progress(sys.stderr)
     with running.clear_failures(), tempfile.TemporaryDirectory() as temporary:
         bench = running.prepare(request, began)
         print(running.first_line(bench), flush=True)
         try:
-            outcome = running.measure(bench, running.ignore, progress, Path(temporary))
+            path = Path(temporary)
+            outcome = running.measure(bench, running.ignore, progress, path, known)
         finally:
             progress.close()
     timed = {
@@ -121,6 +123,19 @@ def _recorded_metrics(run: Path, result: Record) -> Mapping[str, Any]:
     if metrics.digest(recorded) != result["metrics_digest"]:
         raise CommandError(UNUSABLE, f"{path} is damaged: its digest is another")
     return recorded
+
+
+def _recorded_choices(run: Path) -> list[Any]:
+    """The algorithms that were measured to be the fastest, where any were."""
+    from cnn_jax import Choice
+
+    path = run / directory.CHOICES
+    if not path.exists():
+        return []
+    try:
+        return [Choice(**each) for each in directory.read_json(path)["choices"]]
+    except (KeyError, TypeError):
+        raise CommandError(UNUSABLE, f"{path} is damaged") from None
 
 
 def _changed_claims(result: Record, repeated: Record, timed: set[str]) -> Iterator[str]:

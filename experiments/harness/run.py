@@ -8,13 +8,14 @@ import dataclasses
 import shlex
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jax
 
+from cnn_jax import Choice, recording_choices
 from cnn_jax.data import DataError
 from experiments.harness import (
     directory,
@@ -89,6 +90,7 @@ class Outcome:
     digest: str
     claims: tuple[Judgement, ...]
     controls: tuple[Judgement, ...]
+    choices: tuple[Choice, ...]
 
 
 def execute(request: Request, words: Sequence[str], began: float) -> None:
@@ -138,17 +140,28 @@ def measure(
     log: Callable[..., None],
     progress: Callable[[int, int, str], None],
     path: Path,
+    known: Iterable[Choice] = (),
 ) -> Outcome:
-    """Runs the experiment and judges its claims."""
+    """Runs the experiment and judges its claims.
+
+    Args:
+      bench: the experiment.
+      log: as in `Lab`.
+      progress: as in `Lab`.
+      path: the run directory.
+      known: choices of algorithms that are made again, not measured.
+    """
     request, module = bench.request, bench.module
     keys = seeds.keys(request.seed, request.num_seeds)
     config = module.Config(**request.config)
     lab = _lab(request, log, progress, path)
-    measured = module.run(keys, config, lab)
+    with recording_choices(known) as choices:
+        measured = module.run(keys, config, lab)
     claims = judge(module.CLAIMS, measured)
     controls = judge_controls(module.CLAIMS, measured)
     bench.clock.stop("run")
-    return Outcome(measured, metrics.digest(measured), claims, controls)
+    digest = metrics.digest(measured)
+    return Outcome(measured, digest, claims, controls, tuple(choices))
 
 
 def first_line(bench: Bench) -> str:
@@ -210,6 +223,9 @@ def _keep(
     """Writes metrics, figures, report and, when all of these are there, the result."""
     with directory.whole(run.path / directory.METRICS) as path:
         metrics.save(path, outcome.metrics)
+    if outcome.choices:
+        listed = {"choices": [dataclasses.asdict(each) for each in outcome.choices]}
+        run.write(directory.CHOICES, strict_json.dumps(listed, indent=1))
     drawings = figures.draw(bench.module.plot, outcome.metrics)
     for number, (name, drawing) in enumerate(drawings.items(), 1):
         run.write(f"{directory.FIGURES}/{number:02}-{name}.svg", drawing.svg)

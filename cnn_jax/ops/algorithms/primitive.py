@@ -14,7 +14,7 @@ of a single convolution. Letters: inputs x [B, N, *spatial, C], kernel k
 [B, *window, C // groups, O], outputs y [B, N, *out, O].
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -24,7 +24,7 @@ from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from cnn_jax.ops.algorithms import Settings, selection
+from cnn_jax.ops.algorithms import Settings, autotune, selection
 
 # The arrays of each form, and where each letter lies in each array.
 _ROLES = {
@@ -49,7 +49,7 @@ class Problem:
       spatial: sizes of the inputs.
       window: sizes of the kernel.
       algorithms: names for the three forms, in the order of `selection.FORMS`; "auto"
-        is chosen where the primitive is lowered.
+        and "autotune" are chosen where the primitive is lowered.
     """
 
     settings: Settings
@@ -265,6 +265,8 @@ def _compute(
     """One convolution, or one of its gradients: the arrays have no axis B."""
     settings = problem.settings
     name = _chosen(form, on_cpu, left.shape, right.shape, problem)
+    if name == "autotune":
+        name = _measured(form, on_cpu, left, right, problem=problem, dtype=dtype)
     if name == selection.GROUPED:
         return _by_groups(form, on_cpu, left, right, problem=problem, dtype=dtype)
     algorithm = selection.FORMS[form][name]
@@ -289,11 +291,33 @@ def _chosen(
         return name
     if not on_cpu:
         return "direct"
-    settings, kernel_shape = problem.settings, right
-    if form == "kernel_gradient":
-        channels = left[-1] // settings.feature_group_count
-        kernel_shape = (*problem.window, channels, right[-1])
-    return selection.select(form, problem.spatial, kernel_shape, settings, left[0])
+    kernel_shape = _kernel_shape(form, left, right, problem)
+    sizes = (problem.spatial, kernel_shape)
+    return selection.select(form, *sizes, problem.settings, left[0])
+
+
+def _measured(
+    form: str, on_cpu: bool, left: Array, right: Array, *, problem: Problem, dtype
+) -> str:
+    """The name that "autotune" stands for."""
+
+    def compute(name: str) -> Callable[..., Array]:
+        alone = replace(problem, algorithms=(name,) * 3)
+        return partial(_lowered, form, on_cpu, problem=alone, dtype=dtype)
+
+    kernel_shape = _kernel_shape(form, left.shape, right.shape, problem)
+    sizes = (problem.spatial, kernel_shape)
+    settings = problem.settings
+    return autotune.choose(form, on_cpu, (left, right), sizes, settings, dtype, compute)
+
+
+def _kernel_shape(
+    form: str, left: Sequence[int], right: Sequence[int], problem: Problem
+) -> Sequence[int]:
+    if form != "kernel_gradient":
+        return right
+    channels = left[-1] // problem.settings.feature_group_count
+    return (*problem.window, channels, right[-1])
 
 
 def _by_groups(
@@ -303,6 +327,8 @@ def _by_groups(
     groups = problem.settings.feature_group_count
     settings = replace(problem.settings, feature_group_count=1)
     dense = replace(problem, settings=settings)
+    if selection.GROUPED in problem.algorithms:  # measured as one of the candidates
+        dense = replace(dense, algorithms=("autotune",) * 3)
     split = (_split(left, groups), _split(right, groups))
     outputs = _lowered(form, on_cpu, *split, problem=dense, dtype=dtype)
     joined = jnp.moveaxis(outputs, 0, -2)

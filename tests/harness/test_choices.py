@@ -1,0 +1,60 @@
+"""Algorithms that a run chose by measuring: recorded, and chosen again by a replay."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnn_jax.ops.algorithms import autotune, choices
+from tests.harness import toys
+from tests.harness.toys import Launch
+
+TUNED = toys.SOURCE.replace(
+    "    lab.progress(1, 1",
+    """    from cnn_jax import conv
+
+    kernel = np.full((3, 3, 3), 1 / 3, np.float32)
+    compute = jax.jit(lambda images: conv(images, kernel, algorithm="autotune"))
+    noise = noise * float(compute(np.ones((1, 9, 3), np.float32))[0, 4, 1]) / 3
+    lab.progress(1, 1""",
+)
+
+
+@pytest.fixture
+def tuned(
+    launch: Launch, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A run that chose "im2col"; whoever measures after it fails."""
+    toys.write(folder, "toy", TUNED)
+    monkeypatch.setattr(choices, "_made", {})
+    monkeypatch.setattr(autotune, "_measure", lambda *_: {"im2col": 1.0})
+    assert launch("--exp=toy", f"--out={out}").code == 0
+    monkeypatch.setattr(choices, "_made", {})
+    choices._path().unlink()
+
+    def fail(*_: object) -> dict[str, float]:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(autotune, "_measure", fail)
+    (run,) = (out / "toy").iterdir()
+    return run
+
+
+def test_a_replay_makes_the_recorded_choices(launch: Launch, tuned: Path):
+    (choice,) = json.loads((tuned / "choices.json").read_text())["choices"]
+    assert (choice["algorithm"], choice["source"]) == ("im2col", "measured")
+    assert launch(f"--replay={tuned}").code == 0
+
+
+def test_without_its_choices_a_replay_measures(launch: Launch, tuned: Path):
+    (tuned / "choices.json").unlink()
+    with pytest.raises(AssertionError, match="measured again"):
+        launch(f"--replay={tuned}")
+
+
+@pytest.mark.parametrize("content", ["{", '{"choices": 3}', '{"choices": [{}]}', "{}"])
+def test_damaged_choices_are_one_line(launch: Launch, finished: Path, content: str):
+    (finished / "choices.json").write_text(content)
+    ended = launch(f"--replay={finished}")
+    assert ended.code == 6
+    assert ended.err == f"launch.py: {finished / 'choices.json'} is damaged\n"
