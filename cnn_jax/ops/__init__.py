@@ -2,6 +2,15 @@
 
 from cnn_jax.ops.algorithms.choices import Choice, recording_choices
 from cnn_jax.ops.arguments import ALGORITHM_NAMES
+from cnn_jax.ops.arithmetic import (
+    Field,
+    Layer,
+    field_positions,
+    num_macs,
+    num_params,
+    output_shapes,
+    receptive_field,
+)
 from cnn_jax.ops.convolution import conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
 from cnn_jax.ops.pooling import (
@@ -24,6 +33,8 @@ __all__ = [
     "ALGORITHM_NAMES",
     "PADDING_NAMES",
     "Choice",
+    "Field",
+    "Layer",
     "avg_pool",
     "blur_pool",
     "conv",
@@ -31,6 +42,7 @@ __all__ = [
     "convolve",
     "dense_as_conv",
     "depthwise_conv",
+    "field_positions",
     "global_avg_pool",
     "global_lp_pool",
     "global_max_pool",
@@ -38,10 +50,14 @@ __all__ = [
     "lp_pool",
     "max_pool",
     "min_pool",
+    "num_macs",
+    "num_params",
+    "output_shapes",
     "output_size",
     "patches",
     "polyphase_pool",
     "pool",
+    "receptive_field",
     "recording_choices",
     "separable_conv",
     "tiled_conv",
