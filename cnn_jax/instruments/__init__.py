@@ -1,4 +1,4 @@
-"""Instruments: what a function does to its inputs' symmetries, measured.
+"""Instruments: what a function does to its inputs' symmetries, and what it sees.
 
 Every instrument takes `apply(params, inputs)` and a `params` pytree and knows
 nothing of the model behind them, so it works on any network.
@@ -11,6 +11,14 @@ from cnn_jax.instruments.consistency import (
     predict_shifted,
     shift_consistency,
     shift_grid,
+)
+from cnn_jax.instruments.receptive_field import (
+    bounding_box,
+    coverage,
+    effective_receptive_field,
+    field_spread,
+    gradient_map,
+    gradient_support,
 )
 from cnn_jax.instruments.symmetry import (
     band_limit,
@@ -29,10 +37,16 @@ from cnn_jax.instruments.symmetry import (
 __all__ = [
     "agreement",
     "band_limit",
+    "bounding_box",
     "consistency_of_batch_pairs",
+    "coverage",
+    "effective_receptive_field",
     "equivariance_error",
     "equivariance_sides",
+    "field_spread",
     "fourier_shift",
+    "gradient_map",
+    "gradient_support",
     "invariance_error",
     "invariance_sides",
     "lost_by_moving",
