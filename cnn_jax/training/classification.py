@@ -8,6 +8,7 @@ between arms that should share one compilation (`max_shift`, `num_steps`).
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +17,18 @@ import optax
 from flax import linen as nn
 
 
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean cross-entropy and accuracy of logits [N, ..., classes], labels [N, ...]."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.mean(losses), jnp.mean(jnp.argmax(logits, -1) == labels)
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """What is compiled in: the model, its optimizer and the size of a chunk.
 
-    The model returns (logits, activations). `image_shape` is [*spatial, C].
+    The model returns (logits, activations). `image_shape` is [*spatial, C];
+    `objective` maps (logits, labels) to (loss, accuracy).
     """
 
     model: nn.Module
@@ -28,6 +36,9 @@ class Config:
     learning_rate: float = 2e-3
     batch_size: int = 64
     chunk_steps: int = 50
+    objective: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]] = (
+        cross_entropy
+    )
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -44,7 +55,7 @@ class State(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Images [N, *spatial, C], labels [N], and the traced settings of an arm.
+    """Images [N, *spatial, C], labels [N, ...], and the traced settings of an arm.
 
     max_shift: augmentation by uniform shifts of max-norm up to this many pixels,
     zero fill; num_steps: steps beyond this one leave the state as it is.
@@ -111,8 +122,7 @@ def _update(state: State, batch, config: Config) -> tuple[State, dict]:
 
     def objective(params):
         logits, _ = config.model.apply({"params": params}, images)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.mean(losses), jnp.mean(jnp.argmax(logits, -1) == labels)
+        return config.objective(logits, labels)
 
     gradient = jax.value_and_grad(objective, has_aux=True)
     (loss, accuracy), gradients = gradient(state.params)

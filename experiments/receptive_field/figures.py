@@ -1,0 +1,311 @@
+"""The figures of the report, drawn from the metrics alone."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from experiments.harness.claims import Metrics, Shown
+from experiments.receptive_field.counts import DEPTH, GROWTH
+from experiments.receptive_field.labeling import NO_INK, NUM_CLASSES, SIDE
+from experiments.receptive_field.spreads import DEPTHS, NETS, closed_spread
+from experiments.receptive_field.stacks import KNOWN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
+MARKERS = "osD^vPX"
+DOTS = {
+    "doubling": "dilations 1, 2, 4, ...",
+    "gridding": "dilations 2, 4, 8, ...",
+    "constant": "dilation 2 everywhere",
+    "idcnn": "dilations 1, 1, 2 in turn",
+}
+
+
+def plot(metrics: Metrics) -> "dict[str, Figure]":
+    """Every figure; the first is the answer at a glance."""
+    return {
+        "answer": _answer(metrics),
+        "supports": _supports(metrics),
+        "effective-fields": _effective_fields(metrics),
+        "canvas": _canvas(metrics),
+        "known-nets": _known_nets(metrics),
+    }
+
+
+def _figure(width: float, height: float, caption: str) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.set_label(caption)
+    return figure
+
+
+def _shown(metrics: Metrics, name: str) -> np.ndarray:
+    return np.asarray(cast(Shown, metrics[name]).values)
+
+
+def _listed(metrics: Metrics, name: str, axis: str) -> list[str]:
+    """The names of an axis, from the label "... [axis: name, name; ...]"."""
+    label = cast(Shown, metrics[name]).label
+    return label.partition(f"{axis}: ")[2].partition(";")[0].split(", ")
+
+
+def _depths(metrics: Metrics) -> np.ndarray:
+    label = cast(Shown, metrics["trained-spreads"]).label
+    words = label.rpartition("layers ")[2].rstrip("]").split(", ")
+    return np.asarray([int(word) for word in words])
+
+
+def _answer(metrics: Metrics) -> "Figure":
+    figure = _figure(
+        12,
+        4.4,
+        "Left: the receptive field of 1-D stacks of 3 taps; hollow marks are fields "
+        "with gaps. Middle: the spread of the gradient map grows as the root of the "
+        "depth, while the full field grows linearly. Right: accuracy over ink pixels "
+        "of nets with equal multiply-accumulates, a dot per seed and a bar for the "
+        "mean.",
+    )
+    left, middle, right = figure.subplots(1, 3)
+    _growth(left, metrics)
+    _spreads(middle, metrics)
+    _accuracies(right, metrics)
+    return figure
+
+
+def _growth(axes: "Axes", metrics: Metrics) -> None:
+    fields, shares = _shown(metrics, "fields"), _shown(metrics, "coverages")
+    layers = np.arange(1, DEPTH + 1)
+    names = list(GROWTH)
+    for index, (name, text) in enumerate(DOTS.items()):
+        row = names.index(name)
+        whole = bool(np.all(shares[row] == 1))
+        share = "no gaps" if whole else f"{100 * shares[row, -1]:.0f} % covered"
+        axes.plot(
+            layers,
+            fields[row],
+            color=COLORS[index],
+            marker=MARKERS[index],
+            mfc=COLORS[index] if whole else "white",
+            label=f"{text}: {share}",
+        )
+    axes.set_yscale("log", base=2)
+    ticks = [3, 7, 15, 31, 63, 127, 255, 511]
+    axes.set_yticks(ticks, list(map(str, ticks)))
+    axes.set_ylim(2.5, 2600)
+    axes.minorticks_off()
+    axes.set_xlabel("layers")
+    axes.set_ylabel("receptive field, positions")
+    axes.set_title("Only doubling dilations cover a\nfield that grows exponentially")
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def _spreads(axes: "Axes", metrics: Metrics) -> None:
+    random = _shown(metrics, "random-spreads")  # [seeds, nets, depths]
+    depths = np.asarray(DEPTHS)
+    full = _shown(metrics, "random-fields")
+    axes.plot(
+        depths, full / 12**0.5, color=COLORS[6], ls=":", label="full field / √12 (box)"
+    )
+    dense = np.linspace(2.5, depths[-1])
+    axes.plot(dense, closed_spread(dense), color="#999999", lw=1, label="√(2·layers/3)")
+    for index, name in enumerate(NETS):
+        _seed_lines(axes, depths, random[:, index], index, f"random {name} nets")
+    trained = _shown(metrics, "trained-spreads")  # [seeds, 2, depths]
+    for index, name in enumerate(("2-D ReLU nets, untrained", "the same, trained")):
+        _seed_lines(axes, _depths(metrics), trained[:, index], index + 2, name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    ticks = [3, 4, 6, 8, 12, 16, 32]
+    axes.set_xticks(ticks, list(map(str, ticks)))
+    axes.set_yticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    axes.set_ylim(top=48)
+    axes.minorticks_off()
+    axes.set_xlabel("layers of 3 (3x3) taps")
+    axes.set_ylabel("spread of the gradient map, px")
+    axes.set_title("The effective field grows\nwith the root of the depth")
+    axes.legend(loc="upper left", fontsize=8)
+
+
+def _seed_lines(axes: "Axes", place, values: np.ndarray, color: int, label: str):
+    """The mean over seeds with every seed as a faint dot."""
+    style = {"color": COLORS[color], "marker": MARKERS[color]}
+    for row in values:
+        axes.plot(place, row, ls="", ms=3, alpha=0.4, **style)
+    axes.plot(place, np.exp(np.log(values).mean(0)), ms=5, label=label, **style)
+
+
+def _accuracies(axes: "Axes", metrics: Metrics) -> None:
+    nets = _listed(metrics, "designs", "net")
+    designs = dict(zip(nets, _shown(metrics, "designs"), strict=True))
+    arms = ("plain", "pooled", "dilated", "upsampled")
+    for index, arm in enumerate(arms):
+        values = np.asarray(metrics[f"accuracy/{arm}"])
+        places = index + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]
+        axes.plot(places, values, "o", ms=5, color=COLORS[index], alpha=0.7)
+        mean = values.mean()
+        axes.plot([index - 0.3, index + 0.3], [mean, mean], color=COLORS[index], lw=3)
+        axes.annotate(
+            f"{mean:.1f} %",
+            (index, values.max()),
+            (0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+        )
+    texts = [
+        f"{arm}\nfield {min(designs[arm][3], SIDE)} px\n{designs[arm][2] / 1e6:.2f} M"
+        for arm in arms
+    ]
+    axes.set_xticks(range(len(arms)), texts, fontsize=8)
+    chance = float(_shown(metrics, "chance")[0])
+    axes.axhline(chance, color=COLORS[6], ls=":", lw=1)
+    axes.annotate(
+        "most frequent label",
+        (0, chance),
+        (0, 3),
+        textcoords="offset points",
+        fontsize=8,
+    )
+    axes.set_xlim(-0.6, len(arms) - 0.4)
+    axes.set_ylim(0, 105)
+    axes.set_ylabel("accuracy over ink pixels, %")
+    axes.set_xlabel("net, its field and multiply-accumulates per canvas")
+    axes.set_title("Labeling every ink pixel at equal cost")
+
+
+def _supports(metrics: Metrics) -> "Figure":
+    """Which inputs the middle output depends on, layer after layer."""
+    figure = _figure(
+        11,
+        4.6,
+        "The inputs that one output depends on, 1-D stacks of 1 to "
+        f"{DEPTH} layers of 3 taps, seen by gradients. White stripes inside are gaps.",
+    )
+    supports = _shown(metrics, "supports")  # [stack, layers, position]
+    middle, reach = supports.shape[-1] // 2, 64
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
+    names = list(GROWTH)
+    for axes, (name, text) in zip(panels.ravel(), DOTS.items(), strict=True):
+        picture = supports[names.index(name), :, middle - reach : middle + reach + 1]
+        axes.imshow(
+            picture,
+            extent=(-reach - 0.5, reach + 0.5, DEPTH + 0.5, 0.5),
+            aspect="auto",
+            cmap="Blues",
+            vmin=0,
+            vmax=1.25,
+            interpolation="nearest",
+        )
+        axes.set_title(text)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("layers")
+    for axes in panels[-1]:
+        axes.set_xlabel("input position, relative to the output")
+    return figure
+
+
+def _effective_fields(metrics: Metrics) -> "Figure":
+    """The maps of the labeling nets before and after training, with their fields."""
+    from matplotlib.patches import Rectangle
+
+    nets = _listed(metrics, "designs", "net")
+    maps = _shown(metrics, "effective-fields")
+    fields = _shown(metrics, "designs")[:, 3]
+    figure = _figure(
+        11,
+        4.4,
+        "The gradient map of the middle pixel, mean of seeds, output classes and 16 "
+        "digits, square root, each scaled to its largest value. White: the full field.",
+    )
+    panels = figure.subplots(2, len(nets), squeeze=False)
+    drawn = None
+    for column, (name, field) in enumerate(zip(nets, fields, strict=True)):
+        for row in range(2):
+            axes = panels[row, column]
+            root = np.sqrt(maps[column, row])
+            drawn = axes.imshow(root / root.max(), cmap="cividis", vmin=0, vmax=1)
+            low = SIDE // 2 - field / 2
+            style = {"fill": False, "edgecolor": "white", "lw": 1}
+            axes.add_patch(Rectangle((low, low), field, field, **style))
+            axes.set_xlim(-0.5, SIDE - 0.5)
+            axes.set_ylim(SIDE - 0.5, -0.5)
+            axes.set_xticks([0, 20, 39])
+            axes.set_yticks([0, 20, 39])
+            axes.tick_params(labelsize=8)
+        panels[0, column].set_title(f"{name}\nfield {min(field, SIDE)} px", fontsize=9)
+        panels[1, column].set_xlabel("x, px", fontsize=8)
+    for row, name in enumerate(("untrained", "trained")):
+        panels[row, 0].set_ylabel(f"{name}\ny, px", fontsize=9)
+    assert drawn is not None
+    figure.colorbar(drawn, ax=panels, shrink=0.8, label="gradient, relative")
+    return figure
+
+
+def _canvas(metrics: Metrics) -> "Figure":
+    """One test canvas, its labels, and what each net says."""
+    nets = _listed(metrics, "designs", "net")
+    truth = _shown(metrics, "canvas-labels")
+    classes = _shown(metrics, "canvas-classes")
+    figure = _figure(
+        11,
+        3.0,
+        "A test canvas, the label of every ink pixel, and the labels that the nets of "
+        "the first seed give; wrong ones are crossed.",
+    )
+    arms = ("plain", "pooled", "dilated", "upsampled")
+    panels = figure.subplots(1, 2 + len(arms))
+    panels[0].imshow(_shown(metrics, "canvas"), cmap="gray_r")
+    panels[0].set_title("canvas", fontsize=9)
+    drawn = None
+    pictures = [truth, *(classes[nets.index(arm)] for arm in arms)]
+    for axes, name, picture in zip(
+        panels[1:], ("labels", *arms), pictures, strict=True
+    ):
+        ink = truth != NO_INK
+        shown = np.where(ink, picture, np.nan)
+        style = {"cmap": "tab10", "vmin": -0.5, "vmax": NUM_CLASSES - 0.5}
+        drawn = axes.imshow(shown, interpolation="nearest", **style)
+        wrong = np.argwhere(ink & (picture != truth))
+        axes.plot(wrong[:, 1], wrong[:, 0], "x", color="black", ms=3, mew=0.8)
+        share = 100 * np.mean((picture == truth)[ink])
+        title = name if name == "labels" else f"{name}: {share:.0f} % right"
+        axes.set_title(title, fontsize=9)
+    for axes in panels:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    assert drawn is not None
+    bar = figure.colorbar(drawn, ax=panels, shrink=0.7, label="digit")
+    bar.set_ticks(range(NUM_CLASSES))
+    return figure
+
+
+def _known_nets(metrics: Metrics) -> "Figure":
+    """Published fields, by closed form and by gradient."""
+    figure = _figure(
+        8,
+        3.2,
+        "Receptive fields of published networks: what the literature gives (number), "
+        "the closed form (bar) and the support of a gradient in 1-D (mark).",
+    )
+    axes = figure.subplots()
+    for row, (name, (_, _, field)) in enumerate(KNOWN.items()):
+        closed = np.asarray(metrics[f"closed-form/{name}"])[0]
+        support = np.asarray(metrics[f"support/{name}"])[0]
+        axes.barh(row, closed, color=COLORS[5], height=0.6)
+        axes.plot(support, row, "D", color=COLORS[0], ms=6)
+        axes.annotate(
+            f"{field:,}",
+            (closed, row),
+            (10, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_yticks(range(len(KNOWN)), list(KNOWN))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1700)
+    axes.set_xlabel("receptive field, px along one axis")
+    return figure

@@ -1,0 +1,203 @@
+"""Training the labeling nets, what they get right, and how far they look."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from cnn_jax.data import Dataset, Split
+from cnn_jax.instruments import effective_receptive_field, field_spread
+from cnn_jax.training import Config as TrainingConfig
+from cnn_jax.training import Data, chunk, init
+from experiments.harness.claims import Images, Metrics, Shown
+from experiments.harness.lab import Lab
+from experiments.harness.seeds import over_seeds
+from experiments.receptive_field.labeling import (
+    ARMS,
+    LAYERS,
+    NO_INK,
+    SIDE,
+    WIDTH,
+    Design,
+    Labeler,
+    centered,
+    compose,
+    ink_objective,
+)
+from experiments.receptive_field.spreads import exponent
+
+NUM_PROBES = 16  # test digits in the middle of a canvas, whose gradients are taken
+ROUNDS = 3  # how often the training canvases use every digit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One net after training, over seeds.
+
+    right: [seeds, canvases], ink pixels labeled right; classes: [seeds, H, W] of the
+    first test canvas; fields: effective fields before and after training [seeds, 2, H,
+    W]; spreads: of both [seeds, 2].
+    """
+
+    design: Design
+    right: np.ndarray
+    classes: np.ndarray
+    fields: np.ndarray
+    spreads: np.ndarray
+
+
+def designs(depths: tuple[int, ...]) -> dict[str, Design]:
+    """Every net of a run; the plain arm is one of the depths."""
+    return ARMS | {_stack_name(depth): Design(WIDTH, (1,) * depth) for depth in depths}
+
+
+def train(
+    keys: Array, lab: Lab, digits: Dataset, label: str, design: Design, steps: int
+) -> Trained:
+    """Trains one net on canvases of training digits; looks at it on test digits."""
+    examples = compose(digits.train, ROUNDS, seed=1)
+    test = compose(digits.test, 1, seed=2)
+    config = TrainingConfig(
+        Labeler(design),
+        (SIDE, SIDE, 1),
+        batch_size=16,
+        chunk_steps=min(50, steps),
+        objective=ink_objective,
+    )
+    data = Data(
+        jnp.asarray(examples.images),
+        jnp.asarray(examples.labels),
+        jnp.asarray(0),
+        jnp.asarray(steps),
+    )
+    states = jax.jit(jax.vmap(partial(init, config=config)))(keys)
+    before = states.params
+    states = lab.fit(
+        over_seeds(partial(chunk, config=config)),
+        states,
+        data,
+        num_chunks=-(-steps // config.chunk_steps),
+        label=label,
+    )
+    return _looked_at(design, before, states.params, test, digits.test.images)
+
+
+def _looked_at(
+    design: Design, before: Any, after: Any, test: Split, images: np.ndarray
+) -> Trained:
+    def apply(params: Any, inputs: Array) -> Array:
+        return Labeler(design).apply({"params": params}, inputs)[0]
+
+    probes = jnp.asarray(centered(images[:NUM_PROBES]))
+    predict = over_seeds(lambda params, images: _classes(apply, params, images))
+    classes = np.asarray(predict(after, jnp.asarray(test.images)))
+    ink = test.labels != NO_INK
+    both = jax.tree.map(lambda *each: jnp.stack(each, 1), before, after)
+
+    def look(params: Any, probes: Array) -> Array:
+        field = partial(effective_receptive_field, apply)
+        return jax.lax.map(lambda each: field(each, probes), params)
+
+    fields = np.asarray(over_seeds(look)(both, probes))
+    axes = jax.vmap(jax.vmap(field_spread))(jnp.asarray(fields))
+    return Trained(
+        design,
+        (ink & (classes == test.labels)).sum((2, 3)),
+        classes[:, 0],
+        fields,
+        np.asarray(jnp.sqrt(jnp.mean(jnp.square(axes), axis=-1))),
+    )
+
+
+def _classes(apply: Callable, params: Any, images: Array) -> Array:
+    batches = images.reshape(-1, 10, *images.shape[1:])
+    classes = jax.lax.map(lambda batch: jnp.argmax(apply(params, batch), -1), batches)
+    return classes.reshape(images.shape[:-1])
+
+
+def net_metrics(
+    trained: dict[str, Trained], test: Split, depths: tuple[int, ...]
+) -> Metrics:
+    """The rows that need training.
+
+    Returns:
+        exponent/trained [seeds]; spread-ratio [seeds], with over without upsampling;
+        dilated-less-{pooled, plain}: points per test canvas; accuracy/NET [seeds];
+        products-over-plain/{pooled, dilated, upsampled}, frame-less-field [1].
+    """
+    ink = (test.labels != NO_INK).sum((1, 2))
+    # Weighted by its ink, the mean over canvases is the accuracy over ink pixels.
+    points = {
+        name: 100 * net.right / ink.mean(dtype=np.float64)
+        for name, net in trained.items()
+    }
+    metrics: dict = {f"accuracy/{name}": p.mean(1) for name, p in points.items()}
+    for reading, depth in (("shallowest", depths[0]), ("deepest", depths[-1])):
+        metrics[f"accuracy/{reading}"] = metrics[f"accuracy/{_stack_name(depth)}"]
+    for other in ("pooled", "plain"):
+        metrics[f"dilated-less-{other}"] = Images(points["dilated"] - points[other])
+    plain = ARMS["plain"].num_macs
+    for name in ("pooled", "dilated", "upsampled"):
+        share = ARMS[name].num_macs / plain
+        metrics[f"products-over-plain/{name}"] = np.asarray([share])
+    stacks = [trained[_stack_name(depth)] for depth in depths]
+    spreads = np.stack([net.spreads for net in stacks], -1)  # [seeds, 2, depths]
+    metrics["exponent/trained"] = exponent(np.asarray(depths, float), spreads[:, 1])
+    largest = max(net.design.field for net in stacks)
+    metrics["frame-less-field"] = np.asarray([SIDE - largest])
+    ratio = trained["upsampled"].spreads / trained["dilated"].spreads
+    metrics["spread-ratio"] = ratio[:, 1]
+    metrics["spread-ratio-untrained"] = Shown(
+        ratio[:, 0], "spread with over without upsampling, before training [seed]"
+    )
+    return metrics | _shown(trained, test, depths, spreads)
+
+
+def _stack_name(depth: int) -> str:
+    return "plain" if depth == LAYERS else f"depth-{depth}"
+
+
+def _shown(
+    trained: dict[str, Trained],
+    test: Split,
+    depths: tuple[int, ...],
+    spreads: np.ndarray,
+) -> dict[str, Shown]:
+    names = ", ".join(trained)
+    nets = [net.design for net in trained.values()]
+    counts = [(d.width, d.num_params, d.num_macs, d.field) for d in nets]
+    ink = test.labels[test.labels != NO_INK]
+    fields = np.stack([net.fields.mean(0) for net in trained.values()])
+    return {
+        "designs": Shown(
+            np.asarray(counts),
+            f"[net: {names}; features, parameters, multiply-accumulates, field in px]",
+        ),
+        "chance": Shown(
+            np.asarray([100 * np.bincount(ink).max() / ink.size]),
+            "accuracy of the most frequent label",
+            "%",
+        ),
+        "trained-spreads": Shown(
+            spreads,
+            "spread of the gradient map [seed; before, after training; layers "
+            f"{', '.join(map(str, depths))}]",
+            "px",
+        ),
+        "effective-fields": Shown(
+            fields,
+            "effective field, mean of the seeds "
+            f"[net: {names}; before, after training; y; x]",
+        ),
+        "canvas": Shown(test.images[0, ..., 0], "a test canvas [y; x]"),
+        "canvas-labels": Shown(test.labels[0], "its labels, -1 without ink [y; x]"),
+        "canvas-classes": Shown(
+            np.stack([net.classes[0] for net in trained.values()]),
+            f"labels given, first seed [net: {names}; y; x]",
+        ),
+    }
