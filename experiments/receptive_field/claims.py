@@ -270,7 +270,8 @@ _LABELING = Claim(
 _KNOWN = tuple(
     Claim(
         id=f"known-nets/{name}",
-        statement=f"The receptive field of {name} is {field} pixels.",
+        statement="The published receptive fields of known nets hold "
+        f"({name}: {field} pixels).",
         source="receptive_field repository",
         kind="count",
         expected="yes",

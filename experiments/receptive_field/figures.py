@@ -64,10 +64,10 @@ def _answer(metrics: Metrics) -> "Figure":
         12,
         4.4,
         "Left: the receptive field of 1-D stacks of 3 taps; hollow marks are fields "
-        "with gaps. Middle: the spread of the gradient map grows as the root of the "
-        "depth, while the full field grows linearly. Right: accuracy over ink pixels "
-        "of nets with equal multiply-accumulates, a dot per seed and a bar for the "
-        "mean.",
+        "with gaps. Middle: the spread of the gradient map (marks; dots are seeds), "
+        "the root of the depth (gray), and the spread of a box as large as the full "
+        "field (dotted). Right: accuracy over ink pixels of nets with equal "
+        "multiply-accumulates, a dot per seed and a bar for the mean.",
     )
     left, middle, right = figure.subplots(1, 3)
     _growth(left, metrics)
@@ -126,7 +126,7 @@ def _spreads(axes: "Axes", metrics: Metrics) -> None:
     axes.minorticks_off()
     axes.set_xlabel("layers of 3 (3x3) taps")
     axes.set_ylabel("spread of the gradient map, px")
-    axes.set_title("The effective field grows\nwith the root of the depth")
+    axes.set_title("How the effective field\ngrows with the depth")
     axes.legend(loc="upper left", fontsize=8)
 
 
@@ -219,7 +219,9 @@ def _effective_fields(metrics: Metrics) -> "Figure":
         11,
         4.4,
         "The gradient map of the middle pixel, mean of seeds, output classes and 16 "
-        "digits, square root, each scaled to its largest value. White: the full field.",
+        "digits, square root, each scaled to its largest value. White: the full "
+        "field. Before training biases are 0, so that no ReLU is open where a canvas "
+        "is empty.",
     )
     panels = figure.subplots(2, len(nets), squeeze=False)
     drawn = None

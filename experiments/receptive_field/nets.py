@@ -1,5 +1,6 @@
 """Training the labeling nets, what they get right, and how far they look."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from jax import Array
 from cnn_jax.data import Dataset, Split
 from cnn_jax.instruments import effective_receptive_field, field_spread
 from cnn_jax.training import Config as TrainingConfig
-from cnn_jax.training import Data, chunk, init
+from cnn_jax.training import Data, State, chunk
 from experiments.harness.claims import Images, Metrics, Shown
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
@@ -32,6 +33,7 @@ from experiments.receptive_field.labeling import (
 from experiments.receptive_field.spreads import exponent
 
 NUM_PROBES = 16  # test digits in the middle of a canvas, whose gradients are taken
+BATCH = 8  # canvases per step
 ROUNDS = 3  # how often the training canvases use every digit
 
 
@@ -65,7 +67,7 @@ def train(
     config = TrainingConfig(
         Labeler(design),
         (SIDE, SIDE, 1),
-        batch_size=16,
+        batch_size=BATCH,
         chunk_steps=min(50, steps),
         objective=ink_objective,
     )
@@ -75,7 +77,7 @@ def train(
         jnp.asarray(0),
         jnp.asarray(steps),
     )
-    states = jax.jit(jax.vmap(partial(init, config=config)))(keys)
+    states = over_seeds(partial(_initial, config=config))(keys)
     before = states.params
     states = lab.fit(
         over_seeds(partial(chunk, config=config)),
@@ -85,6 +87,29 @@ def train(
         label=label,
     )
     return _looked_at(design, before, states.params, test, digits.test.images)
+
+
+def _initial(key: Array, config: TrainingConfig) -> State:
+    """The state before training: He-normal kernels, from one flat draw, biases 0.
+
+    With one draw per kernel, of its shape, XLA compiles the draws for a minute.
+    """
+    init_key, data_key = jax.random.split(key)
+    shapes = jax.eval_shape(config.model.init, init_key, jnp.zeros((1, SIDE, SIDE, 1)))
+    leaves, tree = jax.tree.flatten(shapes["params"])
+    sizes = [leaf.size for leaf in leaves]
+    pieces = jnp.split(
+        jax.random.normal(init_key, (sum(sizes),)), np.cumsum(sizes)[:-1]
+    )
+    params = [
+        piece.reshape(leaf.shape) * (2 / math.prod(leaf.shape[:-1])) ** 0.5
+        if leaf.ndim > 1
+        else jnp.zeros(leaf.shape)
+        for piece, leaf in zip(pieces, leaves, strict=True)
+    ]
+    params = jax.tree.unflatten(tree, params)
+    step = jnp.zeros((), jnp.int32)
+    return State(params, config.optimizer.init(params), step, data_key)
 
 
 def _looked_at(
