@@ -52,7 +52,7 @@ QUICK = {"steps": 60, "draws": 16, "depths": "3,6", "num_seeds": 1}
 class Config:
     """Settings of the trained nets and of the random ones."""
 
-    steps: int = 300  # Adam steps per net, 8 canvases each
+    steps: int = 400  # Adam steps per net, 8 canvases each
     draws: int = 64  # random nets per seed
     depths: str = "3,6,12"  # layers of the trained stacks: 6 and others up to 16
 

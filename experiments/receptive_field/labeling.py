@@ -183,8 +183,15 @@ class Labeler(nn.Module):
     def __call__(self, images: Array) -> tuple[Array, dict[str, Array]]:
         """Returns (logits, activations), the last map among them."""
         design, hidden = self.design, images
+        # On wide maps of few channels a matrix product is twice as fast.
+        algorithm = "im2col" if design.upsampled else "auto"
         for number, dilation in enumerate(design.dilations, start=1):
-            layer = Conv(design.width, (3, 3), kernel_dilation=dilation)
+            layer = Conv(
+                design.width,
+                (3, 3),
+                kernel_dilation=dilation,
+                algorithm=algorithm,
+            )
             hidden = nn.relu(layer(hidden))
             if number in design.pools:
                 hidden = max_pool(hidden, (2, 2), (2, 2))

@@ -34,6 +34,7 @@ from experiments.receptive_field.spreads import exponent
 
 NUM_PROBES = 16  # test digits in the middle of a canvas, whose gradients are taken
 BATCH = 8  # canvases per step
+LEARNING_RATE = 5e-3  # of 2, 5 and 10 e-3 the largest at which 12 layers train
 ROUNDS = 3  # how often the training canvases use every digit
 
 
@@ -67,6 +68,7 @@ def train(
     config = TrainingConfig(
         Labeler(design),
         (SIDE, SIDE, 1),
+        learning_rate=LEARNING_RATE,
         batch_size=BATCH,
         chunk_steps=min(50, steps),
         objective=ink_objective,
