@@ -47,6 +47,17 @@ def test_chunks_of_any_size_give_the_same_bits(data):
     np.testing.assert_array_equal(log_one["loss"], log_many["loss"])
 
 
+def test_another_objective_is_minimized_and_logged_in_its_place(data):
+    def squares(logits, labels):
+        return jnp.mean(jnp.square(logits)), jnp.mean(labels == 1)
+
+    config = dataclasses.replace(CONFIG, objective=squares)
+    state, log = train(config, data, 3)
+    assert log["loss"][-1] < 0.2 * log["loss"][0]
+    batch_labels = data.labels[_order(state.key, jnp.asarray(0), 17)[:5]]
+    np.testing.assert_allclose(log["accuracy"][0], np.mean(batch_labels == 1))
+
+
 def test_a_step_is_adam_on_the_mean_cross_entropy_of_its_batch(data):
     state = init(jax.random.key(1), CONFIG)
     images, labels = _batch(state, _order(state.key, jnp.asarray(0), 17), data, 5)
