@@ -35,6 +35,7 @@ OPS_ORDER = (
     "algorithms",
     "selection",
     "autotune",
+    "lowering",
     "primitive",
     "convolution",
 )

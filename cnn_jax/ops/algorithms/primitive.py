@@ -14,8 +14,8 @@ of a single convolution. Letters: inputs x [B, N, *spatial, C], kernel k
 [B, *window, C // groups, O], outputs y [B, N, *out, O].
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import jax
@@ -24,7 +24,8 @@ from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from cnn_jax.ops.algorithms import Settings, autotune, selection
+from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms.lowering import Problem, lower
 
 # The arrays of each form, and where each letter lies in each array.
 _ROLES = {
@@ -38,24 +39,6 @@ _AXES = {
     "y": {"N": 1, "O": -1},
 }
 _GROUPED_AXES = {("x", "C"), ("k", "O"), ("y", "O")}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What the three forms of one convolution share. Hashable.
-
-    Attributes:
-      settings: strides, padding, dilations, groups, precision.
-      spatial: sizes of the inputs.
-      window: sizes of the kernel.
-      algorithms: names for the three forms, in the order of `selection.FORMS`; "auto"
-        and "autotune" are chosen where the primitive is lowered.
-    """
-
-    settings: Settings
-    spatial: tuple[int, ...]
-    window: tuple[int, ...]
-    algorithms: tuple[str, str, str]
 
 
 def convolution(
@@ -229,118 +212,6 @@ def _unfold(array: Array, axis: int, groups: int, size: int) -> Array:
     return jnp.moveaxis(split, axis + 1, 0).reshape(size, *before, length, *after)
 
 
-def _lowered(
-    form: str, on_cpu: bool, left: Array, right: Array, *, problem: Problem, dtype
-) -> Array:
-    """What is compiled: one convolution after the other on a CPU, else all at once."""
-    # A cotangent has the preferred element type, which is wider than the other's.
-    wider = max(left.dtype, right.dtype, key=lambda dtype: dtype.itemsize)
-    left, right = left.astype(wider), right.astype(wider)
-    compute = partial(_compute, form, on_cpu, problem=problem, dtype=dtype)
-    if len(left) == 1:
-        return compute(left[0], right[0])[None]
-    if on_cpu and not _is_elementwise(form, left.shape, right.shape, problem):
-        return lax.map(lambda pair: compute(*pair), (left, right))
-    return jax.vmap(compute)(left, right)
-
-
-def _is_elementwise(
-    form: str, left: Sequence[int], right: Sequence[int], problem: Problem
-) -> bool:
-    """Whether every tap scales channels: a loop keeps XLA from vectorizing that.
-
-    Kernel gradients are sums as well, and such sums of rank 7 crash jaxlib 0.10.2.
-    """
-    if form == "kernel_gradient":
-        return False
-    name = _chosen(form, True, left[1:], right[1:], problem)
-    groups = problem.settings.feature_group_count
-    each = form == "forward" or right[-1] == groups
-    return name == "shifted" and right[-2] == 1 and each
-
-
-def _compute(
-    form: str, on_cpu: bool, left: Array, right: Array, *, problem: Problem, dtype
-) -> Array:
-    """One convolution, or one of its gradients: the arrays have no axis B."""
-    settings = problem.settings
-    name = _chosen(form, on_cpu, left.shape, right.shape, problem)
-    if name == "autotune":
-        name = _measured(form, on_cpu, left, right, problem=problem, dtype=dtype)
-    if name == selection.GROUPED:
-        return _by_groups(form, on_cpu, left, right, problem=problem, dtype=dtype)
-    algorithm = selection.FORMS[form][name]
-    if form == "forward":
-        preferred = None if dtype == left.dtype else dtype
-        settings = replace(settings, preferred_element_type=preferred)
-        return algorithm(left, right, settings).astype(dtype)
-    sizes = problem.spatial if form == "input_gradient" else problem.window
-    return algorithm(left, right, settings, sizes).astype(dtype)
-
-
-def _chosen(
-    form: str,
-    on_cpu: bool,
-    left: Sequence[int],
-    right: Sequence[int],
-    problem: Problem,
-) -> str:
-    """The algorithm's name for arrays of these shapes, without an axis B."""
-    name = problem.algorithms[list(selection.FORMS).index(form)]
-    if name != "auto":
-        return name
-    if not on_cpu:
-        return "direct"
-    kernel_shape = _kernel_shape(form, left, right, problem)
-    sizes = (problem.spatial, kernel_shape)
-    return selection.select(form, *sizes, problem.settings, left[0])
-
-
-def _measured(
-    form: str, on_cpu: bool, left: Array, right: Array, *, problem: Problem, dtype
-) -> str:
-    """The name that "autotune" stands for."""
-
-    def compute(name: str) -> Callable[..., Array]:
-        alone = replace(problem, algorithms=(name,) * 3)
-        return partial(_lowered, form, on_cpu, problem=alone, dtype=dtype)
-
-    kernel_shape = _kernel_shape(form, left.shape, right.shape, problem)
-    sizes = (problem.spatial, kernel_shape)
-    settings = problem.settings
-    return autotune.choose(form, on_cpu, (left, right), sizes, settings, dtype, compute)
-
-
-def _kernel_shape(
-    form: str, left: Sequence[int], right: Sequence[int], problem: Problem
-) -> Sequence[int]:
-    if form != "kernel_gradient":
-        return right
-    channels = left[-1] // problem.settings.feature_group_count
-    return (*problem.window, channels, right[-1])
-
-
-def _by_groups(
-    form: str, on_cpu: bool, left: Array, right: Array, *, problem: Problem, dtype
-) -> Array:
-    """The groups as an axis B of convolutions without groups."""
-    groups = problem.settings.feature_group_count
-    settings = replace(problem.settings, feature_group_count=1)
-    dense = replace(problem, settings=settings)
-    if selection.GROUPED in problem.algorithms:  # measured as one of the candidates
-        dense = replace(dense, algorithms=("autotune",) * 3)
-    split = (_split(left, groups), _split(right, groups))
-    outputs = _lowered(form, on_cpu, *split, problem=dense, dtype=dtype)
-    joined = jnp.moveaxis(outputs, 0, -2)
-    return joined.reshape(*joined.shape[:-2], groups * joined.shape[-1])
-
-
-def _split(array: Array, groups: int) -> Array:
-    """[..., groups · L] to [groups, ..., L]: channels of x, features of k and y."""
-    split = array.reshape(*array.shape[:-1], groups, array.shape[-1] // groups)
-    return jnp.moveaxis(split, -2, 0)
-
-
 def _primitive(form: str) -> Primitive:
     primitive = Primitive(f"convolution_{form}")
     primitive.def_impl(partial(_implement, form))
@@ -349,7 +220,7 @@ def _primitive(form: str) -> Primitive:
     ad.defbilinear(primitive, *transposes)
     batching.primitive_batchers[primitive] = partial(_batch, form)
     for platform in ("cpu", None):
-        lowered = partial(_lowered, form, platform == "cpu")
+        lowered = partial(lower, form, platform == "cpu")
         rule = mlir.lower_fun(lowered, multiple_results=False)
         mlir.register_lowering(primitive, rule, platform=platform)
     return primitive
