@@ -316,7 +316,7 @@ def test_an_empty_batch_and_an_empty_axis_give_empty_outputs(padding: Any) -> No
             (1, 5, 3),
             (3, 2, 3),
             {"algorithm": "magic"},
-            "algorithm: expected one of auto, direct, .* got 'magic'",
+            "algorithm: expected one of auto, autotune, .* got 'magic'",
         ),
         ((1, 5, 3), (3, 2, 3), {"strides": 0}, "strides: expected one integer >= 1"),
         ((1, 5, 3), (3, 2, 3), {"padding": "same"}, "padding: expected one of SAME"),
