@@ -94,6 +94,20 @@ def test_the_random_net_comes_before_the_trained_ones():
     assert jnp.all(kernels[0] != 1)
 
 
+def test_the_readings_pool_and_average_the_maps():
+    images = jax.random.normal(jax.random.key(0), (2, 4, 4, 1))
+    layers = random_stack(jax.random.key(1), depth=1)
+    read = laws._readings(layers, jax.random.key(2))
+    maps = np.asarray(read["invariance/conv"](None, images))
+    blocks = maps.reshape(2, 2, 2, 2, 2, 8)
+    pooled = read["invariance/max-pool"](None, images)
+    np.testing.assert_array_equal(pooled, blocks.max((2, 4)))
+    averaged = read["invariance/average"](None, images)
+    np.testing.assert_allclose(averaged, maps.mean((1, 2)), rtol=1e-5)
+    assert read["logits/dense"](None, images).shape == (2, 10)
+    assert read["logits/average"](None, images).shape == (2, 10)
+
+
 def test_the_peak_is_the_lowest_of_all_shifts(photographs, monkeypatch):
     monkeypatch.setattr(laws, "roll", slide)  # loses what leaves the frame
     layer = random_stack(jax.random.key(1), depth=1)[0]
