@@ -115,7 +115,9 @@ def _spreads(axes: "Axes", metrics: Metrics) -> None:
     for index, name in enumerate(NETS):
         _seed_lines(axes, depths, random[:, index], index, f"random {name} nets")
     trained = _shown(metrics, "trained-spreads")  # [seeds, 2, depths]
-    for index, name in enumerate(("2-D ReLU nets, untrained", "the same, trained")):
+    for index, name in enumerate(
+        ("labeling nets, untrained", "labeling nets, trained")
+    ):
         _seed_lines(axes, _depths(metrics), trained[:, index], index + 2, name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -219,9 +221,7 @@ def _effective_fields(metrics: Metrics) -> "Figure":
         11,
         4.4,
         "The gradient map of the middle pixel, mean of seeds, output classes and 16 "
-        "digits, square root, each scaled to its largest value. White: the full "
-        "field. Before training biases are 0, so that no ReLU is open where a canvas "
-        "is empty.",
+        "digits, square root, each scaled to its largest value. White: the full field.",
     )
     panels = figure.subplots(2, len(nets), squeeze=False)
     drawn = None

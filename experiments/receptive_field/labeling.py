@@ -32,6 +32,7 @@ NO_INK = -1  # label of a pixel that is not scored
 WIDTH = 8
 DILATIONS = (1, 1, 2, 4, 8, 1)  # Yu and Koltun's context module, cut to the canvas
 LAYERS = len(DILATIONS)
+SLOPE = 0.1  # below 0: no unit dies, and gradients pass where a canvas is empty
 
 
 def compose(split: Split, rounds: int, seed: int) -> Split:
@@ -192,7 +193,7 @@ class Labeler(nn.Module):
                 kernel_dilation=dilation,
                 algorithm=algorithm,
             )
-            hidden = nn.relu(layer(hidden))
+            hidden = nn.leaky_relu(layer(hidden), SLOPE)
             if number in design.pools:
                 hidden = max_pool(hidden, (2, 2), (2, 2))
             if design.upsampled and number == 1:
