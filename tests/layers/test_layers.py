@@ -195,7 +195,8 @@ def test_initial_draws_are_linens_bit_for_bit():
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_the_algorithm_is_a_field_of_conv():
+def test_the_algorithm_is_a_field_of_conv(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNN_JAX_CACHE", str(tmp_path))  # for what autotune measures
     inputs = draw(2, 6, 6, 2)
     direct = layers.Conv(3, (3, 3), algorithm="direct")
     variables = drawn_like(jax.eval_shape(direct.init, KEY, inputs))
