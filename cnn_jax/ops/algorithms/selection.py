@@ -115,13 +115,16 @@ def select(
     scaled = channels == 1 and features // groups <= _MAX_SCALED_FEATURES
     if groups > 1 and not scaled:
         return GROUPED
+    few_taps = math.prod(window) <= _MAX_SCALED_TAPS  # each is compiled by itself
     if groups > 1:
+        if not few_taps:
+            return "direct"
         return "depthwise" if form == "kernel_gradient" else "shifted"
     if math.prod(window) == 1:
         return "pointwise"
     if _is_band(spatial, kernel_shape, settings, images):
         return "banded"
-    if scaled and math.prod(window) <= _MAX_SCALED_TAPS:
+    if scaled and few_taps:
         return "shifted" if form == "forward" else "im2col"
     # The kernel is larger than all outputs: nothing copies less than the windows.
     deep = images * math.prod(settings.out(spatial, window)) <= features
