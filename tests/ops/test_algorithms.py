@@ -200,6 +200,7 @@ def plain(
         (8, 128, (9, 9, 1, 6), plain(), ("direct", "im2col", "im2col")),
         (64, 16, (5, 5, 7, 16), plain(), ("direct", "im2col", "im2col")),
         (8, 32, (3, 3, 1, 6), plain(groups=6), ("shifted", "shifted", "depthwise")),
+        (8, 32, (9, 9, 1, 6), plain(groups=6), ("direct",) * 3),
         (8, 16, (5, 5, 3, 16), plain(groups=2), ("grouped",) * 3),
         (8, 56, (1, 1, 64, 256), plain(strides=2), ("pointwise",) * 3),
         (8, 56, (3, 3, 64, 64), plain(), ("tall",) * 3),

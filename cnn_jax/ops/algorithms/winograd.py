@@ -21,7 +21,7 @@ axes, n = m + 2 and L terms in the inner sum (C, O, or images times tiles),
 
 for m = 2 or 4, where Σ runs over all that is summed for one output; a 16-bit result is
 rounded once more. Rounding errors cancel: on normal numbers and two axes they are those
-of the direct sum (.3 to 1.5 times) for m = 2, and 2 to 12 times those for m = 4 (tested).
+of the direct sum (.3 to 1.5 times) for m = 2, and 2 to 12 times those for m = 4.
 
 Reference:
   Lavin and Gray, Fast algorithms for convolutional neural networks, 2016.
