@@ -15,7 +15,7 @@ padding without bias as long as the margin stays empty; zero or reflect padding
 of images that fill the frame, odd shifts under stride 2, biases and half-pixel shifts
 through ReLU break it. Pooling saves less than augmentation does.
 
-Takes three to four minutes for 5 seeds and six arms on 2 CPU cores, 40 seconds with
+Takes three to four minutes for 5 seeds and six arms on 2 CPU cores, about a minute with
 --quick. Data: digits (default) or mnist; photograph patches for the laws.
 """
 
