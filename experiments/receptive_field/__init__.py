@@ -15,7 +15,7 @@ stack. Doubling dilations grow the field exponentially without gaps, but nothing
 does. The effective field of random nets grows as the root of the depth, upsampling
 before dilation makes the field smaller; the published fields of known nets hold.
 
-Takes two to three minutes for 5 seeds on 2 CPU cores, half a minute with --quick.
+Takes about five minutes for 5 seeds on 2 CPU cores, about a minute with --quick.
 Data: digits.
 """
 

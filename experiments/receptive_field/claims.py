@@ -128,15 +128,14 @@ _COST = Claim(
 )
 
 
-def _competent(row: str, least: float, *nets: str) -> tuple[Control, ...]:
-    """The nets have been trained: a row about fields asks for three times chance."""
+def _competent(row: str, *nets: str) -> tuple[Control, ...]:
     return tuple(
         Control(
             id=f"{row}:accuracy-{net}",
             statement=f"The net {net} has learned to label ink (chance is near 10 %).",
             metric=f"accuracy/{net}",
             relation=">",
-            threshold=least,
+            threshold=50.0,
             unit="%",
             kind="conditional",
         )
@@ -203,7 +202,7 @@ _EFFECTIVE = (
         threshold=0.1,
         center=0.5,
         controls=(
-            *_competent("effective-is-smaller/trained", 30.0, "shallowest", "deepest"),
+            *_competent("effective-is-smaller/trained", "shallowest", "deepest"),
             Control(
                 id="effective-is-smaller/trained:inside",
                 statement="The map is larger than the deepest net's field.",
@@ -241,7 +240,7 @@ _UPSAMPLE = Claim(
     estimate="ratio",
     controls=(
         *_matched("upsample-before-dilation", "upsampled"),
-        *_competent("upsample-before-dilation", 30.0, "upsampled", "dilated"),
+        *_competent("upsample-before-dilation", "upsampled", "dilated"),
     ),
 )
 
@@ -264,7 +263,7 @@ _LABELING = Claim(
     ),
     controls=(
         *_matched("dilation-without-pooling", "pooled", "dilated"),
-        *_competent("dilation-without-pooling", 50.0, "pooled", "plain", "dilated"),
+        *_competent("dilation-without-pooling", "pooled", "plain", "dilated"),
     ),
 )
 
