@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.ops import conv
-from experiments.convolution_identities.laws import cut
 from experiments.convolution_identities.sides import Sides, direct_conv, layer_matrix
 from experiments.harness.claims import Grid, Metrics, Shown
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import cut, normals, over_seeds
 
 EDGE = 256  # of what is cut from the middle of each photograph
 LEVELS = (0.02, 0.05, 0.1, 0.2)  # standard deviation of the noise, of full scale
@@ -118,9 +117,10 @@ def _squared_errors(key: jax.Array, clean: jax.Array) -> jax.Array:
     edge = widest // 2
     inside = clean[:, edge:-edge, edge:-edge]
 
+    (noise,) = normals(key, clean.shape)
+
     def at(level: jax.Array) -> jax.Array:
-        noise = level * jax.random.normal(key, clean.shape)
-        noisy = clean + noise
+        noisy = clean + level * noise
         filtered = conv(noisy, kernel, padding="VALID")
         guesses = jnp.concatenate([noisy[:, edge:-edge, edge:-edge], filtered], -1)
         return jnp.mean((guesses - inside) ** 2, axis=(1, 2))

@@ -6,8 +6,6 @@ are cut from, and returns metrics with a leading seed axis: Grids of
 """
 
 import functools
-import itertools
-import math
 from collections.abc import Callable, Mapping
 
 import jax
@@ -19,7 +17,7 @@ from cnn_jax.ops import avg_pool, max_pool
 from experiments.convolution_identities import sides
 from experiments.convolution_identities.sides import Sides
 from experiments.harness.claims import Grid, Metrics, Shown
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import cut, normals, over_seeds
 
 NUMBERS = 4096
 MAP = 8  # edge of the maps that are pooled
@@ -41,20 +39,7 @@ Case = Callable[[jax.Array], Sides]
 
 def draw(keys: jax.Array) -> jax.Array:
     """[seeds, NUMBERS]; drawn in one program, for a draw takes longest to compile."""
-    return over_seeds(lambda key: jax.random.normal(key, (NUMBERS,)))(keys)
-
-
-def cut(numbers: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
-    """Arrays of these shapes, one after the other from numbers [NUMBERS].
-
-    Raises:
-      ValueError: the shapes hold more numbers than there are.
-    """
-    ends = list(itertools.accumulate(map(math.prod, shapes)))
-    if ends[-1] > len(numbers):
-        raise ValueError(f"expected at most {len(numbers)} numbers, got {ends[-1]}")
-    parts = jnp.split(numbers[: ends[-1]], ends[:-1])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    return over_seeds(lambda key: normals(key, (NUMBERS,))[0])(keys)
 
 
 def error(both: Sides) -> jax.Array:

@@ -11,10 +11,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from experiments.convolution_identities.sides import direct_conv
 from experiments.harness.claims import Grid, Metrics
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import normals, over_seeds
 
 FEATURES = 4
 WINDOW = 3
@@ -52,10 +53,7 @@ def init(key: jax.Array, num_pixels: int) -> Params:
     would choose its derivative.
     """
     shapes = (WINDOW, WINDOW, 1, FEATURES), (num_pixels * FEATURES, 10), (FEATURES,)
-    kernel, dense, bias = (
-        jax.random.normal(each, shape)
-        for each, shape in zip(jax.random.split(key, 3), shapes, strict=True)
-    )
+    kernel, dense, bias = normals(key, *shapes)
     return {
         "kernel": kernel * (2 / WINDOW**2) ** 0.5,
         "bias": bias / 10,
@@ -77,20 +75,19 @@ def train(
             layer(images, params["kernel"]) + params["bias"][None, None, None]
         )
         logits = maps.reshape(len(images), -1) @ params["dense"]
-        chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1)
-        return -jnp.mean(chosen)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return jnp.mean(losses)
 
-    def step(state: tuple[Params, Params], _) -> tuple:
-        params, velocity = state
+    optimizer = optax.sgd(RATE, MOMENTUM)
+
+    def step(state: tuple[Params, optax.OptState], _) -> tuple:
+        params, memory = state
         value, gradients = jax.value_and_grad(loss)(params)
-        velocity = jax.tree.map(
-            lambda v, g: MOMENTUM * v - RATE * g, velocity, gradients
-        )
-        params = jax.tree.map(jnp.add, params, velocity)
-        return (params, velocity), (params, value)
+        updates, memory = optimizer.update(gradients, memory)
+        params = optax.apply_updates(params, updates)
+        return (params, memory), (params, value)
 
-    start = params, jax.tree.map(jnp.zeros_like, params)
-    return jax.lax.scan(step, start, length=steps)[1]
+    return jax.lax.scan(step, (params, optimizer.init(params)), length=steps)[1]
 
 
 def distance(left: Params, right: Params) -> jax.Array:

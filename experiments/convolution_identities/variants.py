@@ -11,7 +11,7 @@ import numpy as np
 
 from cnn_jax.ops import tiled_conv
 from experiments.convolution_identities import sides
-from experiments.convolution_identities.laws import cut, error, errors
+from experiments.convolution_identities.laws import error, errors
 from experiments.convolution_identities.sides import Sides
 from experiments.convolution_identities.transposed import (
     Transposed,
@@ -19,7 +19,7 @@ from experiments.convolution_identities.transposed import (
     zero_stuffed_sides,
 )
 from experiments.harness.claims import Grid, Metrics
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import cut, over_seeds
 
 MAP = 8  # edge of the maps that are tiled
 TILES = (1, 2, 4)

@@ -12,6 +12,7 @@ from experiments.convolution_speed.naive import loops
 from experiments.convolution_speed.shapes import IM2COL_SHAPES, Shape
 from experiments.harness.claims import Grid, Metrics, Shown, Timings
 from experiments.harness.lab import Lab
+from experiments.harness.seeds import normals
 
 ALGORITHMS = ("direct", "im2col", "shifted", "winograd2", "winograd4", "fourier")
 _MOST_TAPS = 81  # "shifted" unrolls them: more take seconds to compile and never win
@@ -39,17 +40,17 @@ def prepare(
         return None
     if algorithm.startswith("winograd") and shape.window != _WINOGRAD_WINDOW:
         return None
-    image_key, kernel_key = jax.random.split(key)
-    inputs = jax.random.normal(
-        image_key, (batch, shape.size, shape.size, shape.channels)
-    )
     fan_in = shape.window**2 * shape.channels // shape.groups
     kernel_shape = (
         *(shape.window,) * 2,
         shape.channels // shape.groups,
         shape.features,
     )
-    kernel = jax.random.normal(kernel_key, kernel_shape) / fan_in**0.5
+    inputs_shape = (batch, shape.size, shape.size, shape.channels)
+    inputs, kernel = jax.jit(normals, static_argnums=(1, 2))(
+        key, inputs_shape, kernel_shape
+    )
+    kernel = kernel / fan_in**0.5
     if algorithm == "naive":
         function: Callable[..., Any] = partial(loops, shape=shape)
     else:

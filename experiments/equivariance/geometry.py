@@ -9,7 +9,6 @@ Layout: images [N, H, W, C]; a layer is (kernel, bias).
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from cnn_jax.instruments import (
 )
 from cnn_jax.ops import conv, locally_connected
 from experiments.harness.compilation import brief
+from experiments.harness.seeds import normals
 
 Layer = tuple[jax.Array, jax.Array]
 LayerFunction = Callable[..., jax.Array]  # (images, params, geometry=, stride=)
@@ -101,14 +101,6 @@ GEOMETRIES = {
 def labels(shifts: np.ndarray) -> tuple[tuple[float, ...], ...]:
     """Shifts as the labels of an axis."""
     return tuple(tuple(shift.tolist()) for shift in shifts)
-
-
-def normals(key: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
-    """Standard normal arrays of these shapes from one draw: one compilation."""
-    sizes = [math.prod(shape) for shape in shapes]
-    flat = jax.random.normal(key, (sum(sizes),))
-    pieces = jnp.split(flat, np.cumsum(sizes)[:-1])
-    return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def random_stack(key: jax.Array, depth: int) -> list[Layer]:

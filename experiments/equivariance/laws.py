@@ -34,14 +34,13 @@ from experiments.equivariance.geometry import (
     advance_unshared,
     errors,
     labels,
-    normals,
     pictures,
     random_stack,
     sides,
 )
 from experiments.harness.claims import Grid, Metrics, Shown
 from experiments.harness.compilation import brief
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import normals, over_seeds
 
 STRIDES = (1, 2, 4)
 

@@ -12,11 +12,11 @@ from cnn_jax.instruments import equivariance_error, shift_grid
 from cnn_jax.layers import ConvLocal
 from cnn_jax.ops import conv, locally_connected, tiled_conv
 from cnn_jax.training import Config, Data, chunk, init
-from experiments.equivariance.geometry import SIZE, WIDTH, labels, normals
+from experiments.equivariance.geometry import SIZE, WIDTH, labels
 from experiments.harness.claims import Grid, Metrics, Shown
 from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import normals, over_seeds
 
 TILES = (2, 3)  # both divide SIZE
 INDIVISIBLE_TILES = (5, 8)  # neither does

@@ -22,6 +22,7 @@ from cnn_jax.ops import (
     receptive_field,
 )
 from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.seeds import normals
 from experiments.receptive_field.stacks import (
     KNOWN,
     Measured,
@@ -203,7 +204,7 @@ def _ranks(keys: Array) -> list[int]:
 
     @jax.jit
     def written(keys: Array) -> tuple[Array, Array]:
-        drawn = jax.vmap(lambda key: jax.random.normal(key, (9,)))(keys)
+        drawn = jax.vmap(lambda key: normals(key, (9,))[0])(keys)
         kernels = jnp.concatenate([jnp.ones((1, 9)), drawn]).reshape(-1, 3, 3, 1, 1)
 
         def layer(kernel: Array) -> Array:

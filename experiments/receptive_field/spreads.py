@@ -4,7 +4,6 @@ The layers of one draw are scanned over and the depth is an argument, so that ne
 all depths, linear and rectified, are one program.
 """
 
-import math
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from cnn_jax.instruments import (
 )
 from cnn_jax.ops import conv
 from experiments.harness.claims import Metrics, Shown
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import normals, over_seeds
 
 DEPTHS = (4, 8, 16, 32)
 WIDTH = 16
@@ -97,12 +96,7 @@ def random_spreads(keys: Array, draws: int) -> Metrics:
 def _measure(key: Array, draws: int) -> tuple[Array, Array, Array]:
     """One seed: spreads and fields [net, depth], maps [net, depth, position]."""
     shapes = (draws, max(DEPTHS), 3, WIDTH, WIDTH), (draws, 1, FRAME, WIDTH)
-    sizes = [math.prod(shape) for shape in shapes]
-    # Drawn flat: with several axes XLA compiles the draw for ten seconds.
-    flat = jnp.split(jax.random.normal(key, (sum(sizes),)), sizes[:1])
-    kernels, inputs = (
-        each.reshape(shape) for each, shape in zip(flat, shapes, strict=True)
-    )
+    kernels, inputs = normals(key, *shapes)
 
     def one(depth: Array, rectified: Array) -> Array:
         # Half of a ReLU's inputs pass: twice the variance keeps its gradients' size.

@@ -182,14 +182,6 @@ def test_the_note_draws_windows_as_columns():
     np.testing.assert_array_equal(matrix[0, :5], [0, 1, 2, 3, 6])
 
 
-def test_numbers_are_cut_once_and_no_more_than_there_are():
-    first, second = laws.cut(jnp.arange(7.0), (2, 2), (3,))
-    np.testing.assert_array_equal(first, [[0, 1], [2, 3]])
-    np.testing.assert_array_equal(second, [4, 5, 6])
-    with pytest.raises(ValueError, match="expected at most 7 numbers, got 8"):
-        laws.cut(jnp.arange(7.0), (2, 2), (4,))
-
-
 @pytest.mark.parametrize(("edge", "window"), [(6, 3), (5, 2)])
 def test_pixels_are_used_as_often_as_windows_hold_them(edge, window):
     starts = range(edge - window + 1)
