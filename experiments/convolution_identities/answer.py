@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.convolution_identities.claims import CLAIMS
 from experiments.harness.claims import Claim, Metrics, is_tolerance
+from experiments.harness.figures import COLORS, new_figure
 from experiments.harness.samples import evaluations
 from experiments.harness.verdicts import judge
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FLOOR = 1e-10  # where an error of exactly 0 is drawn
-COLORS = {"supported": "#0072B2", "refuted": "#D55E00"}  # Okabe and Ito 2008
+SHADES = dict(zip(("supported", "refuted"), COLORS, strict=False))
 MARKERS = {"supported": "o", "refuted": "X"}
 TOTAL = "averaging-denoises/total-error"
 CAPTION = (
@@ -29,10 +30,7 @@ CAPTION = (
 
 def answer(metrics: Metrics) -> "Figure":
     """Errors against their tolerances, counts as shares of cases, photographs."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 7.4), layout="constrained")
-    figure.set_label(CAPTION)
+    figure = new_figure(12, 7.4, CAPTION)
     panels = figure.subplot_mosaic(
         [["errors", "counts"], ["errors", "photographs"]],
         width_ratios=(1.15, 1),
@@ -125,7 +123,7 @@ def _photographs(axes: "Axes", metrics: Metrics, interval: tuple, verdict: str) 
 
 
 def _look(verdict: str) -> tuple[str, str]:
-    return COLORS.get(verdict, "0.5"), MARKERS.get(verdict, "s")
+    return SHADES.get(verdict, "0.5"), MARKERS.get(verdict, "s")
 
 
 def _rows(axes: "Axes", claims: list[Claim]) -> None:

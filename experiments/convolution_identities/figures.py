@@ -7,7 +7,7 @@ import numpy as np
 from experiments.convolution_identities.answer import answer
 from experiments.convolution_identities.denoising import FILTERS, LEVELS
 from experiments.harness.claims import Grid, Metrics, Shown
-from experiments.harness.figures import COLORS
+from experiments.harness.figures import COLORS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,17 +28,9 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     }
 
 
-def _figure(width: float, height: float, caption: str) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(caption)
-    return figure
-
-
 def _uses(metrics: Metrics) -> "Figure":
     """How often each pixel of one small map is used, a number in every pixel."""
-    figure = _figure(
+    figure = new_figure(
         9,
         3.4,
         "To how many products each pixel of a 6 x 6 map contributes under a 3 x 3 "
@@ -65,7 +57,7 @@ def _uses(metrics: Metrics) -> "Figure":
 
 def _matrix(metrics: Metrics) -> "Figure":
     """The dense matrix of one convolution, and the layouts of im2col."""
-    figure = _figure(
+    figure = new_figure(
         9,
         4.4,
         "Left: the dense layer that a convolution is (6 x 6 map, 3 x 3 kernel, zero "
@@ -95,7 +87,7 @@ def _matrix(metrics: Metrics) -> "Figure":
 
 def _flip(metrics: Metrics) -> "Figure":
     """The distance of two trainings over the steps, and what they learn."""
-    figure = _figure(
+    figure = new_figure(
         9,
         3.8,
         "Two nets learn the digits; one correlates, one convolves by Fourier "
@@ -133,7 +125,7 @@ def _flip(metrics: Metrics) -> "Figure":
 
 def _sizes(metrics: Metrics) -> "Figure":
     """Several input sizes share an output size; the note's formula names one."""
-    figure = _figure(
+    figure = new_figure(
         9,
         3.8,
         "A convolution of stride 3 (kernel 3, padding 1) takes up to three input sizes "
@@ -165,7 +157,7 @@ def _sizes(metrics: Metrics) -> "Figure":
 
 def _denoising(metrics: Metrics) -> "Figure":
     """Error ratios over the noise, a line per photograph, a panel per filter."""
-    figure = _figure(
+    figure = new_figure(
         9,
         4.2,
         "Root mean square error after filtering over before, one line per photograph "

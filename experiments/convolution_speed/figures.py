@@ -7,6 +7,7 @@ import numpy as np
 from experiments.convolution_speed.measures import ALGORITHMS
 from experiments.convolution_speed.shapes import IM2COL_SHAPES
 from experiments.harness.claims import Metrics
+from experiments.harness.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,21 +46,13 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     }
 
 
-def _figure(width: float, height: float, caption: str) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(caption)
-    return figure
-
-
 def _values(metrics: Metrics, name: str) -> np.ndarray:
     metric = metrics[name]
     return np.asarray(getattr(metric, "values", metric))
 
 
 def _winners(metrics: Metrics) -> "Figure":
-    figure = _figure(
+    figure = new_figure(
         11,
         4.6,
         "Each cell is one convolution, its color the fastest way to compute it; the "
@@ -120,7 +113,7 @@ def _patch(name: str):
 
 
 def _memory(metrics: Metrics) -> "Figure":
-    figure = _figure(
+    figure = new_figure(
         11,
         6.2,
         "What a compiled convolution needs beside inputs, kernel and outputs (above), "
@@ -166,7 +159,7 @@ def _lines(axes: "Axes", values: np.ndarray, table: np.ndarray) -> None:
 
 
 def _crossover(metrics: Metrics) -> "Figure":
-    figure = _figure(
+    figure = new_figure(
         6.4,
         4.2,
         "Median seconds of one convolution of one channel by kernel size. The claim is "
@@ -195,7 +188,7 @@ def _crossover(metrics: Metrics) -> "Figure":
 
 
 def _im2col(metrics: Metrics) -> "Figure":
-    figure = _figure(
+    figure = new_figure(
         9,
         3.6,
         "How many times longer than im2col the loops and XLA's own convolution take "

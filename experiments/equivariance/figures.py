@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.equivariance.geometry import GEOMETRIES
 from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.figures import COLORS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 FLOOR = 3e-9  # where an error of exactly 0 is drawn
-COMMUTES, BREAKS = "#0072B2", "#D55E00"  # Okabe and Ito 2008
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COMMUTES, BREAKS = COLORS[:2]
 MARKERS = "osD^vPX"
 ROOM = 6  # arms that a legend can name above the lines
 BESIDE: dict = {"bbox_to_anchor": (1.01, 1), "loc": "upper left"}
@@ -29,14 +29,6 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
         "feature-maps": _feature_maps(metrics),
         "accuracy-over-shifts": _accuracy_grids(metrics),
     }
-
-
-def _figure(width: float, height: float, caption: str) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(caption)
-    return figure
 
 
 def _grid(metrics: Metrics, name: str) -> Grid:
@@ -54,7 +46,7 @@ def _color(error: float) -> str:
 
 
 def _answer(metrics: Metrics) -> "Figure":
-    figure = _figure(
+    figure = new_figure(
         11 if len(_arms(metrics)) <= ROOM else 13,
         4.8,
         "Left: each dot is one net, stride and shift, the worst image and seed; the "
@@ -165,7 +157,7 @@ def _panel(axes: "Axes", image: np.ndarray, title: str, **style):
 def _error_grids(metrics: Metrics) -> "Figure":
     """Small pictures: the error of every shift under every padding."""
     names = [name for name, each in GEOMETRIES.items() if each.shifts in ("all", "odd")]
-    figure = _figure(
+    figure = new_figure(
         11,
         4.9,
         "The worst equivariance error over nets, images, seeds at every shift. Gray: "
@@ -199,7 +191,7 @@ def _short(error: float) -> str:
 
 def _error_by_depth(metrics: Metrics) -> "Figure":
     """Lines over the number of random layers."""
-    figure = _figure(
+    figure = new_figure(
         9,
         4.6,
         "Random stacks of 3x3 convolutions, the worst error over shifts, images and "
@@ -241,7 +233,7 @@ def _error_by_depth(metrics: Metrics) -> "Figure":
 def _feature_maps(metrics: Metrics) -> "Figure":
     """A map, its shift, the map of the shifted image, and their difference."""
     maps = cast(Shown, metrics["feature-maps"]).values  # [geometry, panel, H, W]
-    figure = _figure(
+    figure = new_figure(
         11,
         5.2,
         "One channel of a random 3x3 convolution with bias and ReLU on a photograph "
@@ -281,7 +273,7 @@ def _accuracy_grids(metrics: Metrics) -> "Figure":
     arms = _arms(metrics)
     columns = min(len(arms), 6)
     rows = -(-len(arms) // columns)
-    figure = _figure(
+    figure = new_figure(
         11,
         2.5 * rows + 0.3,
         "Test accuracy, mean over seeds, when every test image is moved by the same "

@@ -46,6 +46,13 @@ class Drawing:
     svg: str
 
 
+def new_figure(width: float, height: float, caption: str) -> Figure:
+    """An empty figure, in inches, whose caption the report sets below it."""
+    figure = Figure(figsize=(width, height))
+    figure.set_label(caption)
+    return figure
+
+
 def draw(
     plot: Callable[[Any], Mapping[str, Figure]], metrics: Any
 ) -> dict[str, Drawing]:

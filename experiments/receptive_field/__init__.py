@@ -36,8 +36,7 @@ from experiments.receptive_field.counts import (
     widening,
 )
 from experiments.receptive_field.figures import plot
-from experiments.receptive_field.labeling import compose
-from experiments.receptive_field.nets import designs, net_metrics, train
+from experiments.receptive_field.nets import designs, net_metrics, task_of, train
 from experiments.receptive_field.spreads import random_spreads
 
 __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
@@ -85,10 +84,9 @@ class Config:
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     """Trains the nets beside the counts; every metric per seed."""
-    digits = lab.data("digits")
-    depths = config.depth_values
+    task, depths = task_of(lab.data("digits")), config.depth_values
     nets = {
-        name: partial(train, keys, lab, digits, name, design, config.steps)
+        name: partial(train, keys, lab, task, name, design, config.steps)
         for name, design in designs(depths).items()
     }
     metrics = lab.measure(
@@ -104,8 +102,7 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
         }
     )
     trained = {name: metrics.pop(name) for name in nets}
-    test = compose(digits.test, 1, seed=2)
-    return {**metrics, **net_metrics(trained, test, depths)}
+    return {**metrics, **net_metrics(trained, task.test, depths)}
 
 
 def _named(name: str, measure):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from experiments.harness.claims import Metrics, Shown
+from experiments.harness.figures import COLORS, new_figure
 from experiments.receptive_field.counts import DEPTH, GROWTH
 from experiments.receptive_field.labeling import NO_INK, SIDE
 from experiments.receptive_field.spreads import DEPTHS, NETS, closed_spread
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
 MARKERS = "osD^vPX"
 DOTS = {
     "doubling": "dilations 1, 2, 4, ...",
@@ -35,32 +35,16 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     }
 
 
-def _figure(width: float, height: float, caption: str) -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(caption)
-    return figure
-
-
 def _shown(metrics: Metrics, name: str) -> np.ndarray:
     return np.asarray(cast(Shown, metrics[name]).values)
 
 
-def _listed(metrics: Metrics, name: str, axis: str) -> list[str]:
-    """The names of an axis, from the label "... [axis: name, name; ...]"."""
-    label = cast(Shown, metrics[name]).label
-    return label.partition(f"{axis}: ")[2].partition(";")[0].split(", ")
-
-
-def _depths(metrics: Metrics) -> np.ndarray:
-    label = cast(Shown, metrics["trained-spreads"]).label
-    words = label.rpartition("layers ")[2].rstrip("]").split(", ")
-    return np.asarray([int(word) for word in words])
+def _nets(metrics: Metrics) -> list[str]:
+    return _shown(metrics, "nets").tolist()
 
 
 def _answer(metrics: Metrics) -> "Figure":
-    figure = _figure(
+    figure = new_figure(
         12,
         4.4,
         "Left: the receptive field of 1-D stacks of 3 taps; hollow marks are fields "
@@ -118,7 +102,7 @@ def _spreads(axes: "Axes", metrics: Metrics) -> None:
     for index, name in enumerate(
         ("labeling nets, untrained", "labeling nets, trained")
     ):
-        _seed_lines(axes, _depths(metrics), trained[:, index], index + 2, name)
+        _seed_lines(axes, _shown(metrics, "depths"), trained[:, index], index + 2, name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     ticks = [3, 4, 6, 8, 12, 16, 32]
@@ -141,7 +125,7 @@ def _seed_lines(axes: "Axes", place, values: np.ndarray, color: int, label: str)
 
 
 def _accuracies(axes: "Axes", metrics: Metrics) -> None:
-    nets = _listed(metrics, "designs", "net")
+    nets = _nets(metrics)
     designs = dict(zip(nets, _shown(metrics, "designs"), strict=True))
     arms = ("plain", "pooled", "dilated", "upsampled")
     for index, arm in enumerate(arms):
@@ -181,7 +165,7 @@ def _accuracies(axes: "Axes", metrics: Metrics) -> None:
 
 def _supports(metrics: Metrics) -> "Figure":
     """Which inputs the middle output depends on, layer after layer."""
-    figure = _figure(
+    figure = new_figure(
         11,
         4.6,
         "The inputs that one output depends on, 1-D stacks of 1 to "
@@ -214,10 +198,10 @@ def _effective_fields(metrics: Metrics) -> "Figure":
     """The maps of the labeling nets before and after training, with their fields."""
     from matplotlib.patches import Rectangle
 
-    nets = _listed(metrics, "designs", "net")
+    nets = _nets(metrics)
     maps = _shown(metrics, "effective-fields")
     fields = _shown(metrics, "designs")[:, 3]
-    figure = _figure(
+    figure = new_figure(
         11,
         4.4,
         "The gradient map of the middle pixel, mean of seeds, output classes and 16 "
@@ -251,10 +235,10 @@ def _canvas(metrics: Metrics) -> "Figure":
     """One test canvas, and where each net gives its ink the right label."""
     from matplotlib.colors import ListedColormap
 
-    nets = _listed(metrics, "designs", "net")
+    nets = _nets(metrics)
     truth = _shown(metrics, "canvas-labels")
     classes = _shown(metrics, "canvas-classes")
-    figure = _figure(
+    figure = new_figure(
         11,
         2.8,
         "A test canvas, and its ink pixels as the nets of the first seed label them: "
@@ -281,7 +265,7 @@ def _canvas(metrics: Metrics) -> "Figure":
 
 def _known_nets(metrics: Metrics) -> "Figure":
     """Published fields, by closed form and by gradient."""
-    figure = _figure(
+    figure = new_figure(
         8,
         3.2,
         "Receptive fields of published networks: what the literature gives (number), "

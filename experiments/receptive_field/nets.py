@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from cnn_jax.training import Config as TrainingConfig
 from cnn_jax.training import Data, State, chunk
 from experiments.harness.claims import Images, Metrics, Shown
 from experiments.harness.lab import Lab
-from experiments.harness.seeds import over_seeds
+from experiments.harness.seeds import normals, over_seeds
 from experiments.receptive_field.labeling import (
     ARMS,
     LAYERS,
@@ -36,6 +36,23 @@ NUM_PROBES = 16  # test digits in the middle of a canvas, whose gradients are ta
 BATCH = 8  # canvases per step
 LEARNING_RATE = 5e-3  # chosen by train loss, on seeds of its own
 ROUNDS = 3  # how often the training canvases use every digit
+
+
+class Task(NamedTuple):
+    """Canvases to train and to test on; single digits in the middle of one."""
+
+    train: Split
+    test: Split
+    probes: np.ndarray
+
+
+def task_of(digits: Dataset) -> Task:
+    """The same canvases for every net and seed."""
+    return Task(
+        compose(digits.train, ROUNDS, seed=1),
+        compose(digits.test, 1, seed=2),
+        centered(digits.test.images[:NUM_PROBES]),
+    )
 
 
 @dataclass(frozen=True)
@@ -60,11 +77,9 @@ def designs(depths: tuple[int, ...]) -> dict[str, Design]:
 
 
 def train(
-    keys: Array, lab: Lab, digits: Dataset, label: str, design: Design, steps: int
+    keys: Array, lab: Lab, task: Task, label: str, design: Design, steps: int
 ) -> Trained:
     """Trains one net on canvases of training digits; looks at it on test digits."""
-    examples = compose(digits.train, ROUNDS, seed=1)
-    test = compose(digits.test, 1, seed=2)
     config = TrainingConfig(
         Labeler(design),
         (SIDE, SIDE, 1),
@@ -74,8 +89,8 @@ def train(
         objective=ink_objective,
     )
     data = Data(
-        jnp.asarray(examples.images),
-        jnp.asarray(examples.labels),
+        jnp.asarray(task.train.images),
+        jnp.asarray(task.train.labels),
         jnp.asarray(0),
         jnp.asarray(steps),
     )
@@ -88,39 +103,30 @@ def train(
         num_chunks=-(-steps // config.chunk_steps),
         label=label,
     )
-    return _looked_at(design, before, states.params, test, digits.test.images)
+    return _looked_at(design, before, states.params, task)
 
 
 def _initial(key: Array, config: TrainingConfig) -> State:
-    """The state before training: He-normal kernels, from one flat draw, biases 0.
-
-    With one draw per kernel, of its shape, XLA compiles the draws for a minute.
-    """
+    """The state before training: He-normal kernels, biases 0."""
     init_key, data_key = jax.random.split(key)
     shapes = jax.eval_shape(config.model.init, init_key, jnp.zeros((1, SIDE, SIDE, 1)))
     leaves, tree = jax.tree.flatten(shapes["params"])
-    sizes = [leaf.size for leaf in leaves]
-    pieces = jnp.split(
-        jax.random.normal(init_key, (sum(sizes),)), np.cumsum(sizes)[:-1]
-    )
     params = [
-        piece.reshape(leaf.shape) * (2 / math.prod(leaf.shape[:-1])) ** 0.5
-        if leaf.ndim > 1
-        else jnp.zeros(leaf.shape)
-        for piece, leaf in zip(pieces, leaves, strict=True)
+        drawn * (2 / math.prod(drawn.shape[:-1])) ** 0.5
+        if drawn.ndim > 1
+        else jnp.zeros(drawn.shape)
+        for drawn in normals(init_key, *(leaf.shape for leaf in leaves))
     ]
     params = jax.tree.unflatten(tree, params)
     step = jnp.zeros((), jnp.int32)
     return State(params, config.optimizer.init(params), step, data_key)
 
 
-def _looked_at(
-    design: Design, before: Any, after: Any, test: Split, images: np.ndarray
-) -> Trained:
+def _looked_at(design: Design, before: Any, after: Any, task: Task) -> Trained:
     def apply(params: Any, inputs: Array) -> Array:
         return Labeler(design).apply({"params": params}, inputs)[0]
 
-    probes = jnp.asarray(centered(images[:NUM_PROBES]))
+    test, probes = task.test, jnp.asarray(task.probes)
     predict = over_seeds(lambda params, images: _classes(apply, params, images))
     classes = np.asarray(predict(after, jnp.asarray(test.images)))
     ink = test.labels != NO_INK
@@ -195,7 +201,6 @@ def _shown(
     depths: tuple[int, ...],
     spreads: np.ndarray,
 ) -> dict[str, Shown]:
-    names = ", ".join(trained)
     nets = [net.design for net in trained.values()]
     counts = [(d.width, d.num_params, d.num_macs, d.field) for d in nets]
     ink = test.labels[test.labels != NO_INK]
@@ -203,8 +208,10 @@ def _shown(
     return {
         "designs": Shown(
             np.asarray(counts),
-            f"[net: {names}; features, parameters, multiply-accumulates, field in px]",
+            "[net; features, parameters, multiply-accumulates, field in px]",
         ),
+        "nets": Shown(np.asarray(list(trained)), "the nets, in this order everywhere"),
+        "depths": Shown(np.asarray(depths), "layers of the stacks that are compared"),
         "chance": Shown(
             np.asarray([100 * np.bincount(ink).max() / ink.size]),
             "accuracy of the most frequent label",
@@ -212,19 +219,17 @@ def _shown(
         ),
         "trained-spreads": Shown(
             spreads,
-            "spread of the gradient map [seed; before, after training; layers "
-            f"{', '.join(map(str, depths))}]",
+            "spread of the gradient map [seed; before, after training; depth]",
             "px",
         ),
         "effective-fields": Shown(
             fields,
-            "effective field, mean of the seeds "
-            f"[net: {names}; before, after training; y; x]",
+            "effective field, mean of the seeds [net; before, after training; y; x]",
         ),
         "canvas": Shown(test.images[0, ..., 0], "a test canvas [y; x]"),
         "canvas-labels": Shown(test.labels[0], "its labels, -1 without ink [y; x]"),
         "canvas-classes": Shown(
             np.stack([net.classes[0] for net in trained.values()]),
-            f"labels given, first seed [net: {names}; y; x]",
+            "labels given, first seed [net; y; x]",
         ),
     }
