@@ -21,15 +21,17 @@ from cnn_jax.instruments.receptive_field import (
     gradient_support,
 )
 from cnn_jax.instruments.symmetry import (
-    band_limit,
     equivariance_error,
     equivariance_sides,
-    fourier_shift,
     invariance_error,
     invariance_sides,
     peak_displacement,
     realigned_sides,
     relative_error,
+)
+from cnn_jax.instruments.translations import (
+    band_limit,
+    fourier_shift,
     roll,
     slide,
 )

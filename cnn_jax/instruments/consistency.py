@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from cnn_jax.instruments.symmetry import slide
+from cnn_jax.instruments.translations import slide
 
 
 def shift_grid(max_shift: int, rank: int = 2) -> np.ndarray:

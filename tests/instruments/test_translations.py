@@ -1,0 +1,90 @@
+"""Translations against numpy loops and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax.instruments import band_limit, fourier_shift, roll, slide
+
+
+@pytest.fixture
+def images():
+    return jax.random.normal(jax.random.key(0), (3, 7, 6, 2))
+
+
+def test_roll_moves_every_pixel_and_wraps(images):
+    moved = roll(images, (2, -1))
+    for row in range(7):
+        for column in range(6):
+            source = images[:, (row - 2) % 7, (column + 1) % 6]
+            np.testing.assert_array_equal(moved[:, row, column], source)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, -1), (-3, 4), (7, 0), (-9, 2)])
+def test_slide_moves_every_pixel_and_fills_with_zeros(images, shift):
+    moved = np.asarray(slide(images, shift))
+    for row in range(7):
+        for column in range(6):
+            y, x = row - shift[0], column - shift[1]
+            inside = 0 <= y < 7 and 0 <= x < 6
+            expected = images[:, y, x] if inside else np.zeros((3, 2))
+            np.testing.assert_array_equal(moved[:, row, column], expected)
+
+
+def test_shifts_may_be_traced_and_mapped(images):
+    shifts = jnp.asarray([(0, 1), (2, -3)])
+    moved = jax.jit(jax.vmap(slide, in_axes=(None, 0)))(images, shifts)
+    np.testing.assert_array_equal(moved[1], slide(images, (2, -3)))
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_translations_work_on_other_numbers_of_spatial_axes(rank):
+    inputs = jax.random.normal(jax.random.key(1), (2, *(5, 4, 3)[:rank], 2))
+    shift = (1, -1, 2)[:rank]
+    expected = np.roll(inputs, shift, tuple(range(1, rank + 1)))
+    np.testing.assert_array_equal(roll(inputs, shift), expected)
+
+
+def test_a_shift_of_the_wrong_length_is_refused(images):
+    with pytest.raises(ValueError, match=r"expected a shift of 2 numbers.*got shape"):
+        roll(images, (1, 2, 3))
+
+
+def test_inputs_without_spatial_axes_are_refused():
+    with pytest.raises(ValueError, match=r"expected inputs \[N, \*spatial, C\]"):
+        slide(jnp.zeros((3, 4)), ())
+
+
+def test_a_whole_fourier_shift_is_a_roll(images):
+    np.testing.assert_allclose(
+        fourier_shift(images, (2, -1)), roll(images, (2, -1)), atol=2e-6
+    )
+
+
+def test_a_half_pixel_shift_moves_a_sine_by_half_a_pixel():
+    positions = np.arange(16.0)
+    wave = np.sin(2 * np.pi * 3 * positions / 16)[None, None, :, None]
+    expected = np.sin(2 * np.pi * 3 * (positions - 0.5) / 16)
+    inputs = jnp.asarray(np.broadcast_to(wave, (1, 4, 16, 1)), jnp.float32)
+    moved = fourier_shift(inputs, (0, 0.5))
+    np.testing.assert_allclose(moved[0, 2, :, 0], expected, atol=1e-6)
+
+
+def test_two_half_pixel_shifts_are_one_pixel_for_band_limited_images():
+    images = jax.random.normal(jax.random.key(2), (2, 8, 8, 1))
+    twice = fourier_shift(fourier_shift(images, (0.5, 0)), (0.5, 0))
+    assert jnp.max(jnp.abs(twice - roll(images, (1, 0)))) > 0.01
+    limited = band_limit(images)
+    twice = fourier_shift(fourier_shift(limited, (0.5, 0)), (0.5, 0))
+    np.testing.assert_allclose(twice, roll(limited, (1, 0)), atol=2e-6)
+
+
+@pytest.mark.parametrize("cutoff", [0.5, 0.3])
+def test_band_limit_removes_the_frequencies_from_the_cutoff_on_and_no_others(cutoff):
+    images = jax.random.normal(jax.random.key(3), (1, 8, 6, 1))
+    before = np.fft.fft2(np.asarray(images), axes=(1, 2))
+    after = np.fft.fft2(np.asarray(band_limit(images, cutoff)), axes=(1, 2))
+    before[:, np.abs(np.fft.fftfreq(8)) >= cutoff] = 0
+    before[:, :, np.abs(np.fft.fftfreq(6)) >= cutoff] = 0
+    np.testing.assert_allclose(after, before, atol=1e-5)
