@@ -4,12 +4,14 @@ Letters: inputs [N, *spatial, C], kernel [*window, C // groups, O].
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from cnn_jax.ops.algorithms import Settings, winograd
+from cnn_jax.ops.windows import canonical
 
 ALGORITHM_NAMES = (
     "auto",
@@ -32,6 +34,27 @@ def promote(
     dtype = jnp.result_type(*given)
     inputs, kernel = jnp.asarray(inputs, dtype), jnp.asarray(kernel, dtype)
     return inputs, kernel, None if bias is None else jnp.asarray(bias, dtype)
+
+
+def unpadded(
+    rank: int,
+    strides: int | Sequence[int],
+    input_dilation: int | Sequence[int],
+    kernel_dilation: int | Sequence[int],
+    *others: Any,
+) -> Settings:
+    """Settings of the public keywords, in their order, with no padding yet.
+
+    Raises:
+      ValueError: strides or dilations below 1, or not one per axis.
+    """
+    return Settings(
+        canonical(strides, rank, "strides"),
+        ((0, 0),) * rank,
+        canonical(input_dilation, rank, "input_dilation"),
+        canonical(kernel_dilation, rank, "kernel_dilation"),
+        *others,
+    )
 
 
 def add_bias(

@@ -24,10 +24,10 @@ from cnn_jax.ops.arguments import (
     check_inputs,
     check_kernel,
     promote,
+    unpadded,
 )
 from cnn_jax.ops.windows import (
     Padding,
-    canonical,
     dilate,
     output_size,
     pad,
@@ -115,11 +115,11 @@ def conv(
     check_kernel(inputs, kernel)
     check_channels(inputs.shape[-1], kernel, feature_group_count)
     *window, _, features = kernel.shape
-    settings = Settings(
-        canonical(strides, len(window), "strides"),
-        ((0, 0),) * len(window),
-        canonical(input_dilation, len(window), "input_dilation"),
-        canonical(kernel_dilation, len(window), "kernel_dilation"),
+    settings = unpadded(
+        len(window),
+        strides,
+        input_dilation,
+        kernel_dilation,
         feature_group_count,
         precision,
         preferred_element_type,

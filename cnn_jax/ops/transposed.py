@@ -21,9 +21,10 @@ from cnn_jax.ops.arguments import (
     check_inputs,
     check_kernel,
     promote,
+    unpadded,
 )
 from cnn_jax.ops.convolution import resolve
-from cnn_jax.ops.windows import Padding, canonical, resolve_padding, span
+from cnn_jax.ops.windows import Padding, resolve_padding, span
 
 # At stride 1 these keep the size, so that with a stride they divide it.
 _DIVIDING = ("SAME", "CAUSAL", "CIRCULAR", "REFLECT", "REPLICATE")
@@ -89,11 +90,11 @@ def conv_transpose(
     check_kernel(inputs, kernel)
     _check_features(inputs.shape[-1], kernel, feature_group_count)
     *window, group_channels, _ = kernel.shape
-    settings = Settings(
-        canonical(strides, len(window), "strides"),
-        ((0, 0),) * len(window),
-        canonical(input_dilation, len(window), "input_dilation"),
-        canonical(kernel_dilation, len(window), "kernel_dilation"),
+    settings = unpadded(
+        len(window),
+        strides,
+        input_dilation,
+        kernel_dilation,
         feature_group_count,
         precision,
         preferred_element_type,
