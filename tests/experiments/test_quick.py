@@ -1,41 +1,29 @@
 """Experiments with --quick, from the command line to a replay."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from experiments.equivariance import CLAIMS
+from tests.experiments.launching import (
+    assert_replays,
+    finished_run,
+    launch,
+    read_result,
+)
 
-ROOT = Path(__file__).parents[2]
 # Smaller than --quick: what is tested is the path, not the accuracy.
 SMALL = ("--quick", "--steps=12", "--num_test=40", "--max_shift=3")
 
 
-def launch(*words):
-    return subprocess.run(
-        [sys.executable, "launch.py", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    done = launch("--exp=equivariance", *SMALL, f"--out={out}")
-    assert done.returncode == 0, done.stderr
-    (directory,) = (out / "equivariance").iterdir()
-    return directory
+    return finished_run("equivariance", tmp_path_factory.mktemp("runs"), *SMALL)
 
 
 @pytest.fixture(scope="module")
 def result(run):
-    return json.loads((run / "result.json").read_text())
+    return read_result(run)
 
 
 def test_every_claim_of_the_ledger_is_measured(result):
@@ -66,9 +54,7 @@ def test_the_run_leaves_a_report_with_every_figure(run):
 
 
 def test_a_replay_is_bit_identical_and_an_edited_config_is_not(run):
-    same = launch(f"--replay={run}")
-    assert same.returncode == 0, same.stdout + same.stderr
-    assert "bit-identical" in same.stdout
+    assert_replays(run)
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"steps": 13}))
     other = launch(f"--replay={run}")
@@ -78,10 +64,6 @@ def test_a_replay_is_bit_identical_and_an_edited_config_is_not(run):
 
 @pytest.mark.exhaustive
 def test_the_identities_are_bit_identical_on_a_second_run(tmp_path):
-    done = launch("--exp=convolution_identities", "--quick", f"--out={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    (directory,) = (tmp_path / "convolution_identities").iterdir()
-    assert len(list((directory / "figures").iterdir())) == 6
-    same = launch(f"--replay={directory}")
-    assert same.returncode == 0, same.stdout + same.stderr
-    assert "bit-identical" in same.stdout
+    run = finished_run("convolution_identities", tmp_path, "--quick")
+    assert len(list((run / "figures").iterdir())) == 6
+    assert_replays(run)

@@ -1,9 +1,5 @@
 """The pieces of the receptive field experiment, small; its rows and its settings."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -42,8 +38,8 @@ from experiments.receptive_field.spreads import (
     exponent,
 )
 from experiments.receptive_field.stacks import KNOWN, chain, dilated, flat, see, seen
+from tests.experiments.launching import assert_replays, finished_run, read_result
 
-ROOT = Path(__file__).parents[2]
 NETS = ("alexnet", "vgg16", "resnet50-v1", "resnet152-v1")
 LEDGER = {
     *(f"dilated-3-7-15/{arm}" for arm in ("layer", "stack")),
@@ -269,22 +265,10 @@ def test_bad_settings_are_refused_by_name(field, value, message):
         Config(**{field: value})
 
 
-def launch(*words):
-    return subprocess.run(
-        [sys.executable, "launch.py", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.exhaustive
 def test_a_quick_run_measures_every_claim_and_replays_to_the_bit(tmp_path):
-    done = launch("--exp=receptive_field", "--quick", "--steps=5", f"--out={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    (run,) = (tmp_path / "receptive_field").iterdir()
-    result = json.loads((run / "result.json").read_text())
+    run = finished_run("receptive_field", tmp_path, "--quick", "--steps=5")
+    result = read_result(run)
     expected = {"yes": "supported", "no": "refuted"}
     for claim in result["claims"]:
         if claim["kind"] == "count":
@@ -294,6 +278,4 @@ def test_a_quick_run_measures_every_claim_and_replays_to_the_bit(tmp_path):
     counts = [each for each in result["controls"] if each["kind"] == "count"]
     assert all(control["verdict"] == "supported" for control in counts)
     assert len(list((run / "figures").iterdir())) == 5
-    same = launch(f"--replay={run}")
-    assert same.returncode == 0, same.stdout + same.stderr
-    assert "bit-identical" in same.stdout
+    assert_replays(run)

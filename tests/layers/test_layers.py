@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import layers, ops
+from tests.trees import assert_same_trees
 
 KEY = jax.random.key(3)
 
@@ -192,7 +193,7 @@ def test_initial_draws_are_linens_bit_for_bit():
     with jax.numpy_dtype_promotion("standard"):  # flax's own promotion needs it
         found, expected = params(draw(1, 4, 5, 4))
     assert set(found["params"]) == {"Conv_0", "Conv_1", "Conv_2", "named"}
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert_same_trees(found, expected)
 
 
 def test_the_algorithm_is_a_field_of_conv(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from flax import nnx
 
 from cnn_jax import layers, ops
 from tests.layers.test_layers import KEY, apply, check_twins, draw, drawn_like
+from tests.trees import assert_same_trees
 
 TRANSPOSED = [
     {},
@@ -73,7 +74,7 @@ def test_conv_transpose_has_linens_fields_in_order_and_its_draws():
         lambda x: (Unnamed(ours).init(KEY, x), Unnamed(theirs).init(KEY, x))
     )(inputs)
     assert set(found["params"]) == {"ConvTranspose_0"}
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert_same_trees(found, expected)
 
 
 def test_a_transposed_kernel_makes_the_adjoint_of_conv():
@@ -125,7 +126,7 @@ def test_separable_conv_is_two_of_linens_layers_draws_included():
 
     (found, expected), outputs = both(inputs)
     assert found["params"]["pointwise"]["bias"].shape == (4,)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert_same_trees(found, expected)
     for others in outputs[1:]:  # the bias is drawn as zero
         np.testing.assert_allclose(outputs[0], others, atol=1e-5)
 

@@ -11,6 +11,7 @@ import pytest
 
 from cnn_jax import layers, ops
 from cnn_jax.models import LeNet
+from tests.trees import assert_same_trees
 
 KEY = jax.random.key(0)
 
@@ -76,11 +77,7 @@ def test_linens_conv_is_a_one_word_exchange():
     ours, theirs = LeNet(), LeNet(conv=nn.Conv)
     params = drawn(ours)
     assert sketch(ours) == sketch(theirs)
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5),
-        run(ours, params),
-        run(theirs, params),
-    )
+    assert_same_trees(run(ours, params), run(theirs, params), 1e-4, 1e-5)
 
 
 def test_linens_conv_draws_the_same_parameters():
@@ -90,7 +87,7 @@ def test_linens_conv_draws_the_same_parameters():
     def params(images):
         return small().init(KEY, images), small(conv=nn.Conv).init(KEY, images)
 
-    jax.tree.map(np.testing.assert_array_equal, *params(draw(1, 4, 4, 1)))
+    assert_same_trees(*params(draw(1, 4, 4, 1)))
 
 
 def test_the_gradient_equals_that_with_linens_conv():
@@ -103,9 +100,7 @@ def test_the_gradient_equals_that_with_linens_conv():
         jax.jit(jax.grad(functools.partial(loss, model)))(params)
         for model in (LeNet(), LeNet(conv=nn.Conv))
     ]
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), *gradients
-    )
+    assert_same_trees(*gradients, rtol=1e-3, atol=1e-4)
 
 
 def test_the_strided_twin_has_the_same_parameters_and_map_sizes():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cnn_jax import ops
 from tests import reference_pooling as reference
+from tests.trees import assert_same_trees
 
 NAMED = ("max", "min", "avg", "avg-inside", "l1", "l2", "l2.5", "l3", "l4", "l7.5")
 
@@ -228,14 +229,7 @@ def test_pools_equal_flax_in_values_and_gradients(padding, shape):
     with jax.numpy_dtype_promotion("standard"):  # flax divides by an integer array
         expected = jax.jit(functools.partial(with_gradients, 1))()
     found = jax.jit(functools.partial(with_gradients, 0))()
-    for case, values in found.items():
-        jax.tree.map(
-            functools.partial(
-                np.testing.assert_allclose, rtol=1e-5, atol=1e-5, err_msg=case
-            ),
-            values,
-            expected[case],
-        )
+    assert_same_trees(found, expected, 1e-5, 1e-5)
 
 
 def test_no_strides_means_stride_one_as_in_flax():

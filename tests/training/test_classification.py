@@ -13,6 +13,7 @@ from flax import linen as nn
 from cnn_jax.instruments import slide
 from cnn_jax.training import Config, Data, chunk, init
 from cnn_jax.training.classification import _batch, _order, _random_shifts
+from tests.trees import assert_same_trees
 
 
 class Linear(nn.Module):
@@ -43,7 +44,7 @@ def train(config, data, num_chunks):
 def test_chunks_of_any_size_give_the_same_bits(data):
     one, log_one = train(dataclasses.replace(CONFIG, chunk_steps=12), data, 1)
     many, log_many = train(dataclasses.replace(CONFIG, chunk_steps=3), data, 4)
-    jax.tree.map(np.testing.assert_array_equal, one.params, many.params)
+    assert_same_trees(one.params, many.params)
     np.testing.assert_array_equal(log_one["loss"], log_many["loss"])
 
 
@@ -73,9 +74,7 @@ def test_a_step_is_adam_on_the_mean_cross_entropy_of_its_batch(data):
     expected = optax.apply_updates(state.params, updates)
     after, log = train(dataclasses.replace(CONFIG, chunk_steps=1), data, 1)
     np.testing.assert_allclose(log["loss"][0], loss, rtol=1e-6)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.params, expected
-    )
+    assert_same_trees(after.params, expected, 1e-7, 1e-6)
 
 
 def test_an_epoch_visits_every_example_at_most_once_and_the_next_in_another_order():
@@ -119,14 +118,14 @@ def test_a_resumed_training_goes_on_in_the_order_of_its_epoch(data):
     resumed, _ = jax.jit(
         functools.partial(chunk, config=dataclasses.replace(CONFIG, chunk_steps=4))
     )(half, data)
-    jax.tree.map(np.testing.assert_array_equal, whole.params, resumed.params)
+    assert_same_trees(whole.params, resumed.params)
 
 
 def test_steps_beyond_the_last_leave_the_state_alone(data):
     short, _ = train(CONFIG, data._replace(num_steps=jnp.asarray(4)), 2)
     exact, _ = train(dataclasses.replace(CONFIG, chunk_steps=4), data, 1)
     assert short.step == 4
-    jax.tree.map(np.testing.assert_array_equal, short.params, exact.params)
+    assert_same_trees(short.params, exact.params)
 
 
 def test_training_learns(data):
