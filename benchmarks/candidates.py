@@ -9,7 +9,6 @@ is what a user waits for.
 """
 
 import argparse
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from benchmarks import peers, results
 from benchmarks.convolution import parse_batches, parse_layers
 from benchmarks.layers import LAYERS, Layer
 from benchmarks.timing import interleaved
-from cnn_jax.ops.algorithms import Settings, selection, winograd
+from cnn_jax.ops.algorithms import Settings, selection
+from cnn_jax.ops.algorithms.autotune import candidates
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.windows import resolve_padding
 
@@ -70,28 +71,11 @@ def _measure(
 
 def _names(layer: Layer, form: str, batch: int) -> list[str]:
     """The algorithms of a form that can compute this layer, and lax."""
-    groups, rank = layer.groups, len(layer.spatial)
-    strided = layer.stride > 1 and layer.dilation == 1 and groups == 1
-    line = (layer.spatial[-1] + layer.window[-1]) * layer.channels
-    possible = {
-        # What takes minutes to compile or gigabytes to hold wins nowhere.
-        "shifted": math.prod(layer.window) < 50,
-        "banded": layer.window[-1] > 1 and line <= 1024,
-        **dict.fromkeys(
-            ("winograd2", "winograd4"),
-            rank < 3 and winograd.serves(layer.window, _settings(layer)),
-        ),
-        "tall": groups == 1 and (rank == 2 or form != "kernel_gradient"),
-        "pointwise": groups == 1 and max(layer.window) == 1,
-        "phases": strided,
-        "space_to_depth": strided,
-        "imagewise": groups == 1,
-        "depthwise": 1 < groups == layer.channels,
-    }
-    names = [name for name in selection.FORMS[form] if possible.get(name, True)]
+    settings, dtype = _settings(layer), jnp.dtype("float32")
+    names = candidates(form, batch, layer.spatial, layer.kernel_shape, settings, dtype)
     # A loop over groups leaves the choice inside of it to "auto".
-    chosen = _chosen(layer, form, batch)
-    return ["lax", *names, *([chosen] if chosen == selection.GROUPED else [])]
+    loops = _chosen(layer, form, batch) == selection.GROUPED
+    return ["lax", *(name for name in names if loops or name != selection.GROUPED)]
 
 
 def _chosen(layer: Layer, form: str, batch: int) -> str:

@@ -16,9 +16,10 @@ from jax import lax
 from jax.test_util import check_grads
 
 from cnn_jax.ops import conv
-from cnn_jax.ops.algorithms import Settings, direct, winograd
+from cnn_jax.ops.algorithms import Settings, direct, selection
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.algorithms.selection import FORMS
+from tests.trees import assert_same_trees
 
 # spatial, window, channels, features, settings: one of each kind that "auto" tells
 # apart, with odd sizes, crops and lopsided borders.
@@ -30,6 +31,13 @@ CASES: dict[str, Any] = {
         3,
         4,
         Settings((1, 1), ((-1, 2), (0, -2)), (1, 1), (1, 3)),
+    ),
+    "three-taps": (
+        (7, 6),
+        (3, 3),
+        3,
+        2,
+        Settings((1, 1), ((1, 0), (-1, 2)), (1, 1), (1, 1)),
     ),
     "strided": (
         (9, 11),
@@ -113,27 +121,19 @@ def three_forms(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
 
 
 def assert_close(got: Any, want: Any, tolerance: float = 1e-10) -> None:
-    for left, right in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        assert left.shape == right.shape
-        assert np.allclose(left, right, rtol=tolerance, atol=tolerance)
+    assert_same_trees(got, want, tolerance, tolerance)
 
 
-def applies(form: str, algorithm: str, name: str) -> bool:
-    """What "auto" leaves to an algorithm: most serve some settings alone."""
-    _, window, channels, _, settings = CASES[name]
-    groups, gradient = settings.feature_group_count, form != "forward"
-    plain = groups == 1 and max(settings.input_dilation) == 1
-    tight = plain and max(settings.kernel_dilation) == 1
-    return {
-        "pointwise": plain and max(window) == 1,
-        "tall": not gradient or (plain and len(window) == 2),
-        "phases": tight,
-        "space_to_depth": tight and (form == "input_gradient" or len(window) == 2),
-        "imagewise": plain,
-        "depthwise": groups == channels,
-        "winograd2": winograd.serves(window, settings),
-        "winograd4": winograd.serves(window, settings),
-    }.get(algorithm, True)
+def served(form: str, name: str) -> list[str]:
+    """The algorithms that compute a case."""
+    _, window, channels, features, settings = CASES[name]
+    shape = (*window, channels // settings.feature_group_count, features)
+    return selection.serving(form, shape, settings, "float64")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_algorithm_of_a_form_serves_a_case(form: str) -> None:
+    assert {each for name in CASES for each in served(form, name)} == set(FORMS[form])
 
 
 @EVERY_CASE
@@ -149,10 +149,9 @@ def test_all_algorithms_of_a_form_agree(name: str, form: str) -> None:
             "kernel_gradient": (x, ct, settings, k.shape[:-2]),
         }[form]
         left, right, *static = arguments
-        for algorithm, compute in FORMS[form].items():
-            if applies(form, algorithm, name):
-                run = jax.jit(lambda a, b, f=compute: f(a, b, *static))
-                assert_close(run(jnp.asarray(left), jnp.asarray(right)), wanted)
+        for algorithm in served(form, name):
+            run = jax.jit(lambda a, b, f=FORMS[form][algorithm]: f(a, b, *static))
+            assert_close(run(jnp.asarray(left), jnp.asarray(right)), wanted)
 
 
 @EVERY_CASE

@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from cnn_jax.ops.algorithms import Settings, choices, winograd
-from cnn_jax.ops.algorithms.selection import FORMS, GROUPED
+from cnn_jax.ops.algorithms import Settings, choices
+from cnn_jax.ops.algorithms.selection import GROUPED, serving
 
 # Candidates that would need more are not tried.
 _MAX_ELEMENTS = 2**27
 _MAX_TAPS = 64
+_INEXACT = "winograd4"
 _ROUNDS = 5
 _BUDGET = 0.5
 _HOPELESS = 2.0
@@ -59,7 +60,9 @@ def choose(
         device = jax.local_devices(backend=backend)[0]
     except RuntimeError:
         return "direct"
-    names = candidates(form, len(arrays[0]), *sizes, settings, arrays[0].dtype)
+    dtype_in = arrays[0].dtype
+    every = candidates(form, len(arrays[0]), *sizes, settings, dtype_in)
+    names = [name for name in every if name != _INEXACT]
     text = _text(f"{backend} {form}", arrays, sizes, settings, dtype)
     with _measuring:
         found = choices.find(text, backend, device.device_kind, names)
@@ -99,7 +102,7 @@ def candidates(
     settings: Settings,
     dtype: jnp.dtype,
 ) -> list[str]:
-    """The names of the form's algorithms that serve the settings and fit in memory."""
+    """What is worth measuring: it serves the settings, and is soon made and held."""
     *window, channels, features = kernel_shape
     groups = settings.feature_group_count
     out = math.prod(settings.out(spatial, window))
@@ -109,27 +112,18 @@ def candidates(
             spatial, settings.input_dilation, settings.pairs, strict=True
         )
     ]
-    plain = groups == 1 and max(settings.input_dilation) == 1
-    tight = plain and max(settings.kernel_dilation) == 1
-    real = jnp.issubdtype(dtype, jnp.floating)
     depths = images * groups * channels + channels * features + images * features
     band = math.prod(window[:-1]) * padded[-1] * channels * features
     last = settings.out(spatial, window)[-1]
-    serves = {
+    affordable = {
         "im2col": images * out * math.prod(window) * channels * groups < _MAX_ELEMENTS,
         "shifted": math.prod(window) <= _MAX_TAPS,
         "banded": band * last < _MAX_ELEMENTS // 8,
-        "pointwise": plain and max(window) == 1,
-        "tall": form == "forward" or (plain and len(window) == 2),
-        "phases": tight,
-        "space_to_depth": tight and (form == "input_gradient" or len(window) == 2),
-        "imagewise": plain,
-        "depthwise": channels == 1 and math.prod(window) <= _MAX_TAPS,
-        "winograd2": real and winograd.serves(window, settings),
-        "winograd4": False,
-        "fourier": real and depths * math.prod(padded) < _MAX_ELEMENTS,
+        "depthwise": math.prod(window) <= _MAX_TAPS,
+        "fourier": depths * math.prod(padded) < _MAX_ELEMENTS,
     }
-    names = [name for name in FORMS[form] if serves.get(name, True)]
+    served = serving(form, kernel_shape, settings, dtype)
+    names = [name for name in served if affordable.get(name, True)]
     return [*names, GROUPED] if groups > 1 else names
 
 

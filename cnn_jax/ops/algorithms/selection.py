@@ -1,6 +1,6 @@
 """Which algorithm "auto" stands for: a rule of shapes, strides and dilations alone.
 
-The rule below is that of the CPU, derived from `python -m benchmarks.convolution`; the
+The rule below is that of the CPU, derived from `python -m benchmarks.candidates`; the
 measurements are in benchmarks/README.md. Elsewhere "auto" is "direct" in all forms.
 """
 
@@ -8,7 +8,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from cnn_jax.ops.algorithms import (
     Forward,
@@ -73,6 +75,36 @@ FORMS: dict[str, Mapping[str, Callable[..., Array]]] = {
 }
 # A loop over the groups, each a convolution of its own with its own choice.
 GROUPED = "grouped"
+
+
+def serving(
+    form: str, kernel_shape: Sequence[int], settings: Settings, dtype: DTypeLike
+) -> list[str]:
+    """The names of the form's algorithms that compute it for these settings.
+
+    Args:
+      form: "forward", "input_gradient" or "kernel_gradient".
+      kernel_shape: (*window, C // groups, O).
+      settings: strides, padding, dilations, groups.
+      dtype: of the arrays.
+    """
+    *window, channels, _ = kernel_shape
+    plain = settings.feature_group_count == 1 and max(settings.input_dilation) == 1
+    undilated = plain and max(settings.kernel_dilation) == 1
+    real = jnp.issubdtype(dtype, jnp.floating)
+    some = {
+        "pointwise": plain and max(window) == 1,
+        "tall": form == "forward" or (plain and len(window) == 2),
+        "phases": undilated,
+        "space_to_depth": undilated and (form == "input_gradient" or len(window) == 2),
+        "imagewise": plain,
+        "depthwise": channels == 1,
+        "winograd2": real and winograd.serves(window, settings),
+        "winograd4": real and winograd.serves(window, settings),
+        "fourier": real,
+    }
+    return [name for name in FORMS[form] if some.get(name, True)]
+
 
 # Whole rows: at least 5 taps along them, rows at most 9 windows long, and enough of
 # them that making the matrix does not count.
