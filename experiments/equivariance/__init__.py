@@ -20,14 +20,14 @@ Takes three to four minutes for 5 seeds and six arms on 2 CPU cores, about a min
 """
 
 import dataclasses
+from functools import partial
 
 import jax
 
 from experiments.equivariance.claims import CLAIMS
 from experiments.equivariance.figures import plot
-from experiments.equivariance.geometry import SIZE
+from experiments.equivariance.geometry import GEOMETRIES, SIZE
 from experiments.equivariance.laws import (
-    convolution_errors,
     displacements,
     feature_maps,
     invariance_errors,
@@ -38,6 +38,11 @@ from experiments.equivariance.nets import (
     conv_layers,
     moving_metrics,
     train_arms,
+)
+from experiments.equivariance.paddings import (
+    geometry_errors,
+    joined,
+    subjects,
 )
 from experiments.equivariance.sharing import (
     equal_kernels_after_training,
@@ -139,15 +144,14 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
         }
     )
     layers = conv_layers(trained)
+    asked = subjects(keys, photographs, layers, arms, config.max_shift, config.depth)
     of_nets = lab.measure(
         {
-            "paddings": lambda: convolution_errors(
-                keys, photographs, layers, arms, config.max_shift, config.depth
-            ),
             "displacement": lambda: displacements(keys, photographs, layers, arms),
             "invariance": lambda: invariance_errors(
                 keys, photographs, layers, arms, config.max_shift
             ),
+            **{name: partial(geometry_errors, name, asked) for name in GEOMETRIES},
         }
     )
-    return metrics | of_nets
+    return {**metrics, **joined(of_nets)}

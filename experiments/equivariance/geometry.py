@@ -306,5 +306,5 @@ def pictures(
         edges = ((0, 0), (width, width), (width, width), (0, 0))
         return np.pad(photographs[:, :CONTENT, :CONTENT], edges)
     if geometry.images == "band":
-        return np.asarray(band_limit(jnp.asarray(photographs)))
+        return np.asarray(brief(band_limit)(photographs))
     return photographs

@@ -6,7 +6,6 @@ metrics with a leading seed axis. The axis "net" lists random layers first, then
 trained ones.
 """
 
-import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -23,18 +22,10 @@ from cnn_jax.instruments import (
 )
 from cnn_jax.ops import conv, global_avg_pool, max_pool
 from experiments.equivariance.geometry import (
-    CONTENT,
-    DEEPEST,
     GEOMETRIES,
-    SIZE,
-    WIDTH,
-    Geometry,
     Layer,
     advance,
-    advance_unshared,
-    errors,
     labels,
-    pictures,
     random_stack,
     sides,
 )
@@ -43,101 +34,6 @@ from experiments.harness.compilation import brief
 from experiments.harness.seeds import normals, over_seeds
 
 STRIDES = (1, 2, 4)
-
-
-def convolution_errors(
-    keys: jax.Array, photographs: np.ndarray, trained, arms, max_shift: int, depth: int
-) -> Metrics:
-    """conv-equivariant: the equivariance error under every geometry, and its control.
-
-    Returns:
-        error/NAME [seeds, strides, net, shift]; unshared-error [seeds, geometry], the
-        smallest error of a layer whose kernels are independent; spread [seeds,
-        geometry], the smallest spatial spread of any map.
-    """
-    nets = [
-        [stack, *_of_seed(trained, seed)]
-        for seed, stack in enumerate(
-            _unstack(over_seeds(partial(random_stack, depth=depth), brief)(keys))
-        )
-    ]
-    size = CONTENT + 2 * (max_shift + DEEPEST)  # of the largest canvas
-    shape = (max(size, SIZE) + 2,) * 2 + (9, WIDTH)
-    independent = np.asarray(
-        over_seeds(lambda key: normals(key, shape)[0] / 3, brief)(keys)
-    )
-    metrics, unshared, alive = {}, [], []
-    for name, geometry in GEOMETRIES.items():
-        images = pictures(photographs, geometry, max_shift, depth)
-        shifts = geometry.grid(max_shift)
-        arguments = (images, shifts, geometry)
-        values, spreads = zip(
-            *(_net_errors(each, *arguments) for each in nets), strict=True
-        )
-        alive.append(spreads)
-        random = [f"random x{layers}" for layers in geometry.depths(depth)]
-        axes = {
-            "strides": tuple("x".join(map(str, each)) for each in geometry.strides),
-            "net": (
-                *random,
-                *(f"{arm} x{layers}" for arm in arms for layers in (1, 2)),
-            ),
-            "shift": labels(shifts),
-        }
-        metrics[f"error/{name}"] = Grid(np.stack(values), axes)
-        unshared.append([_smallest_error(each, *arguments) for each in independent])
-    axes = {"geometry": tuple(GEOMETRIES)}
-    metrics["unshared-error"] = Grid(np.asarray(unshared).T, axes)
-    metrics["spread"] = Grid(np.asarray(alive).T, axes)
-    return metrics
-
-
-def _unstack(per_seed) -> list:
-    """One pytree per seed of a pytree with a leading seed axis."""
-    num_seeds = len(jax.tree.leaves(per_seed)[0])
-    per_seed = jax.tree.map(np.asarray, per_seed)
-    return [
-        jax.tree.map(operator.itemgetter(seed), per_seed) for seed in range(num_seeds)
-    ]
-
-
-def _of_seed(trained: Sequence[Layer], seed: int) -> list[list[Layer]]:
-    """The layers of every arm, of one seed."""
-    num_arms = trained[0][0].shape[1]
-    host = [
-        (np.asarray(kernel)[seed], np.asarray(bias)[seed]) for kernel, bias in trained
-    ]
-    return [
-        [(kernel[arm], bias[arm]) for kernel, bias in host] for arm in range(num_arms)
-    ]
-
-
-def _net_errors(
-    nets: Sequence[Sequence[Layer]],
-    images: np.ndarray,
-    shifts: np.ndarray,
-    geometry: Geometry,
-) -> tuple[np.ndarray, float]:
-    """The errors of one seed's nets [strides, net, shift], and the smallest spread."""
-    by_strides, spreads = [], []
-    for strides in geometry.strides:
-        found = [
-            errors(advance, net, images, shifts, geometry, strides) for net in nets
-        ]
-        by_strides.append(np.concatenate([each for each, _ in found]))
-        spreads += [each for _, each in found]
-    return np.stack(by_strides), min(spreads)
-
-
-def _smallest_error(
-    kernels: np.ndarray, images: np.ndarray, shifts: np.ndarray, geometry: Geometry
-) -> float:
-    """The smallest error of one unshared layer over strides and shifts."""
-    found = [
-        errors(advance_unshared, [kernels], images, shifts, geometry, strides[:1])[0]
-        for strides in geometry.strides
-    ]
-    return min(each.min() for each in found)
 
 
 def displacements(keys: jax.Array, photographs: np.ndarray, trained, arms) -> Metrics:

@@ -112,7 +112,7 @@ def train_arms(
         num_chunks = -(-steps // config.chunk_steps)
         states = lab.fit(step, states, examples, num_chunks=num_chunks, label=arm)
         predictions = predict(states.params, test_images, shifts)
-        sizes = [leaf[0].size for leaf in jax.tree.leaves(states.params)]
+        sizes = [leaf.size // len(keys) for leaf in jax.tree.leaves(states.params)]
         trained.append(Trained(arm, states.params, predictions, sum(sizes)))
     return trained
 
@@ -144,13 +144,13 @@ def _compiled(model: LeNet, image_shape: tuple[int, ...], batch: int, steps: int
     return config, step, over_seeds(partial(predict_shifted, apply))
 
 
-def conv_layers(trained: list[Trained]) -> list[tuple[jax.Array, jax.Array]]:
+def conv_layers(trained: list[Trained]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per layer (kernel, bias) of all arms, stacked: [seeds, arms, ...]."""
     layers = []
     for name in ("conv1", "conv2"):
         each = [arm.params[name] for arm in trained]
-        kernel = jnp.stack([layer["kernel"] for layer in each], 1)
-        bias = jnp.stack([layer["bias"] for layer in each], 1)
+        kernel = np.stack([layer["kernel"] for layer in each], 1)
+        bias = np.stack([layer["bias"] for layer in each], 1)
         layers.append((kernel, bias))
     return layers
 
@@ -198,9 +198,19 @@ def moving_metrics(
 
 def _lost(arm: Trained, labels: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Points lost by moving, per image, over the chosen shifts: [seeds, images]."""
-    lost = jax.vmap(lost_by_moving, in_axes=(0, 0, None))
-    moved = arm.predictions[:, np.flatnonzero(chosen)]
-    return 100 * np.asarray(lost(arm.predictions[:, 0], moved, jnp.asarray(labels)))
+    each = np.asarray(_lost_per_shift(arm.predictions, labels), np.float64)
+    return each[:, chosen].mean(1)
+
+
+@brief
+def _lost_per_shift(predictions: jax.Array, labels: jax.Array) -> jax.Array:
+    """Points, [seeds, shifts, images]: one program, whatever shifts are chosen."""
+
+    def lost(clean: jax.Array, moved: jax.Array) -> jax.Array:
+        return 100 * lost_by_moving(clean, moved[None], labels)
+
+    by_shift = jax.vmap(lost, in_axes=(None, 0))
+    return jax.vmap(lambda classes: by_shift(classes[0], classes))(predictions)
 
 
 def _conferred(

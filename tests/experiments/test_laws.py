@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.instruments import slide
-from experiments.equivariance import laws, maxima
+from experiments.equivariance import laws, maxima, paddings
 from experiments.equivariance.geometry import (
     GEOMETRIES,
     advance,
@@ -39,7 +39,7 @@ def test_the_smallest_error_is_that_of_the_shift_that_commutes():
     kernels = np.zeros((12, 12, 9, 8), np.float32)
     kernels[:, :, 4] = np.arange(1, 13)[:, None, None]  # rows scale by their number
     shifts, geometry = np.asarray([(1, 0), (0, 1)]), GEOMETRIES["circular"]
-    assert laws._smallest_error(kernels, images, shifts, geometry) == 0
+    assert paddings._smallest_error(kernels, images, shifts, geometry) == 0
 
 
 def test_a_geometry_compares_the_depths_and_shifts_that_it_says():
@@ -67,16 +67,16 @@ def test_the_margin_is_as_wide_as_shift_and_layers_reach(photographs):
         assert images.sum() == images[:, inside, inside].sum()
 
 
-def test_every_error_stands_under_its_own_net(photographs, monkeypatch):
-    monkeypatch.setattr(laws, "GEOMETRIES", {"zero-roll": GEOMETRIES["zero-roll"]})
+def test_every_error_stands_under_its_own_net(photographs):
     draw = jax.random.normal(jax.random.key(3), (2, 5, 5, 2, 2))
     still = jnp.zeros((5, 5, 2, 2)).at[2, 2].set(jnp.eye(2))  # each layer copies
-    kernels = jnp.stack([draw[0], still])[None]
-    biases = jnp.zeros((1, 2, 2))
+    kernels = np.stack([draw[0], still])[None]
+    biases = np.zeros((1, 2, 2))
     trained = [(kernels[:, :, :, :, :1], biases), (kernels, biases)]
-    metrics: Any = laws.convolution_errors(
+    subjects = paddings.subjects(
         keys(0, 1), photographs, trained, ("draw", "still"), 1, 1
     )
+    metrics: Any = paddings.geometry_errors("zero-roll", subjects)
     grid = metrics["error/zero-roll"]
     worst = dict(zip(grid.axes["net"], grid.values.max((0, 1, 3)), strict=True))
     assert list(worst) == ["random x1", "draw x1", "draw x2", "still x1", "still x2"]
