@@ -1,5 +1,6 @@
 """Experiments with --quick, from the command line to a replay."""
 
+import importlib
 import json
 
 import pytest
@@ -62,8 +63,34 @@ def test_a_replay_is_bit_identical_and_an_edited_config_is_not(run):
     assert "steps" in other.stdout + other.stderr
 
 
+# What is smaller than --quick, and how many figures there are.
+OTHERS = {
+    "convolution_identities": (("--num_digits=8",), 6),
+    "receptive_field": (("--steps=5",), 5),
+    "convolution_speed": (("--windows=3,9", "--crossover=3,21"), 3),
+}
+
+
+@pytest.mark.parametrize("experiment", OTHERS)
+def test_every_claim_of_an_experiment_is_measured(experiment, tmp_path):
+    words, num_figures = OTHERS[experiment]
+    run = finished_run(experiment, tmp_path, "--quick", *words)
+    result = read_result(run)
+    claims = importlib.import_module(f"experiments.{experiment}").CLAIMS
+    assert [claim["id"] for claim in result["claims"]] == [each.id for each in claims]
+    counted = {"yes": "supported", "no": "refuted"}
+    for claim in result["claims"]:
+        assert claim["verdict"] not in ("not measured", "invalid"), claim["id"]
+        if claim["kind"] in ("law", "count"):
+            assert claim["verdict"] == counted[claim["expected"]], claim["id"]
+    for control in result["controls"]:
+        if control["kind"] in ("law", "count"):
+            assert control["verdict"] == "supported", control["id"]
+    assert len(list((run / "figures").iterdir())) == num_figures
+
+
 @pytest.mark.exhaustive
-def test_the_identities_are_bit_identical_on_a_second_run(tmp_path):
-    run = finished_run("convolution_identities", tmp_path, "--quick")
-    assert len(list((run / "figures").iterdir())) == 6
-    assert_replays(run)
+@pytest.mark.parametrize("experiment", OTHERS)
+def test_every_experiment_replays_to_the_bit(experiment, tmp_path):
+    words, _ = OTHERS[experiment]
+    assert_replays(finished_run(experiment, tmp_path, "--quick", *words))

@@ -38,7 +38,6 @@ from experiments.receptive_field.spreads import (
     exponent,
 )
 from experiments.receptive_field.stacks import KNOWN, chain, dilated, flat, see, seen
-from tests.experiments.launching import assert_replays, finished_run, read_result
 
 NETS = ("alexnet", "vgg16", "resnet50-v1", "resnet152-v1")
 LEDGER = {
@@ -263,19 +262,3 @@ def test_the_dilations_of_the_growing_stacks():
 def test_bad_settings_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         Config(**{field: value})
-
-
-@pytest.mark.exhaustive
-def test_a_quick_run_measures_every_claim_and_replays_to_the_bit(tmp_path):
-    run = finished_run("receptive_field", tmp_path, "--quick", "--steps=5")
-    result = read_result(run)
-    expected = {"yes": "supported", "no": "refuted"}
-    for claim in result["claims"]:
-        if claim["kind"] == "count":
-            assert claim["verdict"] == expected[claim["expected"]], claim["id"]
-        else:
-            assert claim["verdict"] == "inconclusive", claim["id"]
-    counts = [each for each in result["controls"] if each["kind"] == "count"]
-    assert all(control["verdict"] == "supported" for control in counts)
-    assert len(list((run / "figures").iterdir())) == 5
-    assert_replays(run)

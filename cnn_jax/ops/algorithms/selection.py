@@ -115,10 +115,15 @@ _MAX_BAND_ENTRIES = 2**18
 _MIN_BAND_ROWS = 256
 _MAX_SCALED_TAPS = 64
 _MAX_SCALED_FEATURES = 16
-# So few channels fill no product but one over the whole window.
-_FEW_CHANNELS = 8
+# So few outputs of a sum fill no vector: they take one product over the whole window.
+_FEW = 8
+# So few inputs do not either, unless an input is in many windows, which are copies.
+_FEW_INPUTS = 4
+_MAX_COPIES = 9
 # XLA hands no convolution between so few channels to its slower library.
 _MAX_EIGEN_CHANNELS = 16
+_FEW_POSITIONS = 1024
+_MAX_COPIED = 2**27  # elements of all windows
 
 
 def select(
@@ -141,43 +146,64 @@ def select(
       A name of the form's algorithms, or "grouped".
     """
     *window, channels, features = kernel_shape
-    groups = settings.feature_group_count
+    groups, taps = settings.feature_group_count, math.prod(window)
     if max(settings.input_dilation) > 1:
         return "direct"
     scaled = channels == 1 and features // groups <= _MAX_SCALED_FEATURES
     if groups > 1 and not scaled:
         return GROUPED
-    few_taps = math.prod(window) <= _MAX_SCALED_TAPS  # each is compiled by itself
+    few_taps = taps <= _MAX_SCALED_TAPS  # each is compiled by itself
     if groups > 1:
         if not few_taps:
             return "direct"
         return "depthwise" if form == "kernel_gradient" else "shifted"
-    if math.prod(window) == 1:
+    if taps == 1:
         return "pointwise"
-    if _is_band(spatial, kernel_shape, settings, images):
+    # In a network XLA merges sums of taps with the pooling behind them, and computes
+    # them over and over; a product stays by itself.
+    banded = _is_band(spatial, kernel_shape, settings, images)
+    if banded and (form == "input_gradient" or (scaled and form == "forward")):
         return "banded"
-    if scaled and few_taps:
-        return "shifted" if form == "forward" else "im2col"
-    # The kernel is larger than all outputs: nothing copies less than the windows.
-    deep = images * math.prod(settings.out(spatial, window)) <= features
-    if deep and (len(window) == 2 or form != "forward"):
-        return "im2col"
-    return _DENSE[form](kernel_shape, settings)
+    if scaled and few_taps and form == "forward":
+        return "shifted"
+    positions = images * math.prod(settings.out(spatial, window))
+    name = _DENSE[form](kernel_shape, settings, positions)
+    if name == "im2col" and positions * taps * channels > _MAX_COPIED:
+        return "direct"
+    return name
 
 
-def _dense_forward(kernel_shape: Sequence[int], settings: Settings) -> str:
+def _is_deep(kernel_shape: Sequence[int], positions: int) -> bool:
+    """Whether the kernel is larger than all outputs: windows are the least to copy."""
+    return positions <= kernel_shape[-1]
+
+
+def _dense_forward(
+    kernel_shape: Sequence[int], settings: Settings, positions: int
+) -> str:
     *window, channels, features = kernel_shape
-    few, strided = channels <= _FEW_CHANNELS, max(settings.strides) > 1
-    if len(window) == 3 and few and not strided:
+    strided = max(settings.strides) > 1
+    if len(window) == 2 and _is_deep(kernel_shape, positions):
         return "im2col"
-    if len(window) == 2 and not strided and not few:
+    if len(window) == 3 and channels <= _FEW and not strided:
+        return "im2col"
+    copies = math.prod(
+        -(-k // s) for k, s in zip(window, settings.strides, strict=True)
+    )
+    if len(window) == 2 and channels <= _FEW_INPUTS and copies <= _MAX_COPIES:
+        return "im2col"
+    if len(window) == 2 and not strided and channels > _FEW:
         return "tall" if max(channels, features) > _MAX_EIGEN_CHANNELS else "direct"
     return "direct"
 
 
-def _dense_input_gradient(kernel_shape: Sequence[int], settings: Settings) -> str:
+def _dense_input_gradient(
+    kernel_shape: Sequence[int], settings: Settings, positions: int
+) -> str:
     *window, channels, features = kernel_shape
-    few, strided = channels <= _FEW_CHANNELS, max(settings.strides) > 1
+    few, strided = channels < _FEW, max(settings.strides) > 1
+    if channels == 1 or _is_deep(kernel_shape, positions):
+        return "im2col"
     if strided and max(settings.kernel_dilation) > 1:
         return "direct"
     if strided:
@@ -189,13 +215,19 @@ def _dense_input_gradient(kernel_shape: Sequence[int], settings: Settings) -> st
     return "direct"
 
 
-def _dense_kernel_gradient(kernel_shape: Sequence[int], settings: Settings) -> str:
-    *window, channels, _ = kernel_shape
-    few, strided = channels <= _FEW_CHANNELS, max(settings.strides) > 1
-    if len(window) == 1 or (few and not strided):
+def _dense_kernel_gradient(
+    kernel_shape: Sequence[int], settings: Settings, positions: int
+) -> str:
+    *window, channels, features = kernel_shape
+    few, strided = channels <= _FEW, max(settings.strides) > 1
+    narrow = max(channels, features) <= _MAX_EIGEN_CHANNELS
+    if len(window) == 1 or _is_deep(kernel_shape, positions):
         return "im2col"
     if len(window) == 2 and not strided:
-        return "tall"
+        small = narrow and positions <= _FEW_POSITIONS
+        return "im2col" if small else "tall"
+    if channels == 1 or (few and not strided):
+        return "im2col"
     if len(window) == 2 and few and max(settings.kernel_dilation) == 1:
         return "space_to_depth"
     return "imagewise"
