@@ -8,6 +8,17 @@ from benchmarks.results import Results, geometric_mean, ratio
 
 _PEERS = ("lax", "linen", "torch")
 _FORMS = {"forward": "forward", "gradients": "forward + both gradients"}
+_TELLING = (
+    ("gradients", "MobileNet depthwise 14", 8),
+    ("gradients", "ResNet-50 3x3 56", 8),
+    ("scan", "ResNet-50 3x3 14", 8),
+    ("vmap over inputs and kernels", "ResNet-50 3x3 14", 8),
+    ("gradients", "TextCNN 3", 64),
+)
+_PAIRS = {
+    kind: (f"ours {inside}", f"lax {inside}")
+    for kind, inside in programs.INSIDE.items()
+}
 _GROUPED = {layer.name for layer in LAYERS if layer.groups > 1}
 _LARGE = {layer.name for layer in LAYERS if min(layer.window) >= 7}
 
@@ -103,6 +114,23 @@ def markdown(found: Results) -> str:
         )
         + "\n"
     )
+
+
+def telling(found: Results) -> str:
+    """The rows that say most in least space, the worst among them."""
+    rows = ["| what | ours, ms | jax.lax | torch |", "|---|---|---|---|"]
+    for kind, layer, batch in _TELLING:
+        (record,) = found.of(kind, layer=layer, batch=batch)
+        ours, lax = _PAIRS.get(kind, ("ours", "lax"))
+        torch = ratio(record, "torch") if "torch" in record["seconds"] else None
+        cells = [
+            f"{layer}, batch {batch}, {_FORMS.get(kind, kind)}",
+            f"{1e3 * min(record['seconds'][ours]):.3g}",
+            f"{ratio(record, lax, ours):.2f}",
+            "" if torch is None else f"{torch:.2f}",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
 
 
 def _setting(found: Results) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import results, table
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -82,3 +84,19 @@ def test_the_library_imports_without_flax_absl_or_matplotlib():
         check=True,
     )
     assert found.stdout.strip() == "set()"
+
+
+def test_the_rows_of_speed_are_those_of_the_benchmark():
+    found = results.load(ROOT / "benchmarks/results/convolution-cpu.json")
+    (shown,) = re.findall("<!-- speed -->\n(.*?)\n<!-- /speed -->", README, re.DOTALL)
+    assert shown == table.telling(found)
+    assert len(shown.splitlines()) == 2 + 5
+    means = re.search(
+        r"mean is ([\d.]+) times jax.lax forward and ([\d.]+) times\nwith gradients, "
+        r"([\d.]+) and ([\d.]+) of torch",
+        README,
+    )
+    told = table.targets(found)
+    assert means
+    for mean in means.groups():
+        assert f"| {mean} (82 shapes)" in told
