@@ -6,8 +6,9 @@ runs every layer of `benchmarks.layers` at batch 1, 8 and 64 (up to the layer's 
 batch), forward and with both gradients; then 8 kernels under vmap against 8 calls,
 gradient steps in a scan against outside, and compile times; then, where torch is
 installed, torch, after all of jax because its threads go on spinning and slow down what
-follows. About 35 minutes on two idle cores. What was measured is in OUT.json after every
-measurement, so that --resume can go on from there; the table is in OUT.md at the end.
+follows. About 35 minutes on two idle cores. What was measured is in OUT.json after
+every measurement, so that --resume can go on from there; the table is in OUT.md at the
+end.
 """
 
 import argparse

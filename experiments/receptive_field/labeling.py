@@ -184,15 +184,8 @@ class Labeler(nn.Module):
     def __call__(self, images: Array) -> tuple[Array, dict[str, Array]]:
         """Returns (logits, activations), the last map among them."""
         design, hidden = self.design, images
-        # On wide maps of few channels a matrix product is twice as fast.
-        algorithm = "im2col" if design.upsampled else "auto"
         for number, dilation in enumerate(design.dilations, start=1):
-            layer = Conv(
-                design.width,
-                (3, 3),
-                kernel_dilation=dilation,
-                algorithm=algorithm,
-            )
+            layer = Conv(design.width, (3, 3), kernel_dilation=dilation)
             hidden = nn.leaky_relu(layer(hidden), SLOPE)
             if number in design.pools:
                 hidden = max_pool(hidden, (2, 2), (2, 2))

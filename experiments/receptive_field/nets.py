@@ -16,6 +16,7 @@ from cnn_jax.instruments import effective_receptive_field, field_spread
 from cnn_jax.training import Config as TrainingConfig
 from cnn_jax.training import Data, State, chunk
 from experiments.harness.claims import Images, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import normals, over_seeds
 from experiments.receptive_field.labeling import (
@@ -34,7 +35,14 @@ from experiments.receptive_field.spreads import exponent
 
 NUM_PROBES = 16  # test digits in the middle of a canvas, whose gradients are taken
 BATCH = 8  # canvases per step
-LEARNING_RATE = 5e-3  # chosen by train loss, on seeds of its own
+# Of Adam; the lowest training loss in `python -m experiments.receptive_field.tuning`.
+LEARNING_RATES = {
+    "plain": 1e-2,
+    "deep": 5e-3,
+    "pooled": 5e-3,
+    "dilated": 2e-2,
+    "upsampled": 2e-2,
+}
 ROUNDS = 3  # how often the training canvases use every digit
 
 
@@ -80,10 +88,25 @@ def train(
     keys: Array, lab: Lab, task: Task, label: str, design: Design, steps: int
 ) -> Trained:
     """Trains one net on canvases of training digits; looks at it on test digits."""
+    rate = _learning_rate(label, design)
+    before, after = fit(keys, lab, task, label, design, steps, rate)
+    return _looked_at(design, before, after, task)
+
+
+def fit(
+    keys: Array,
+    lab: Lab,
+    task: Task,
+    label: str,
+    design: Design,
+    steps: int,
+    learning_rate: float,
+) -> tuple[Any, Any]:
+    """Params [seeds, ...] before and after training."""
     config = TrainingConfig(
         Labeler(design),
         (SIDE, SIDE, 1),
-        learning_rate=LEARNING_RATE,
+        learning_rate=learning_rate,
         batch_size=BATCH,
         chunk_steps=min(50, steps),
         objective=ink_objective,
@@ -94,16 +117,15 @@ def train(
         jnp.asarray(0),
         jnp.asarray(steps),
     )
-    states = over_seeds(partial(_initial, config=config))(keys)
-    before = states.params
-    states = lab.fit(
+    states = over_seeds(partial(_initial, config=config), brief)(keys)
+    trained = lab.fit(
         over_seeds(partial(chunk, config=config)),
         states,
         data,
         num_chunks=-(-steps // config.chunk_steps),
         label=label,
     )
-    return _looked_at(design, before, states.params, task)
+    return states.params, trained.params
 
 
 def _initial(key: Array, config: TrainingConfig) -> State:
@@ -127,7 +149,7 @@ def _looked_at(design: Design, before: Any, after: Any, task: Task) -> Trained:
         return Labeler(design).apply({"params": params}, inputs)[0]
 
     test, probes = task.test, jnp.asarray(task.probes)
-    predict = over_seeds(lambda params, images: _classes(apply, params, images))
+    predict = over_seeds(lambda params, images: _classes(apply, params, images), brief)
     classes = np.asarray(predict(after, jnp.asarray(test.images)))
     ink = test.labels != NO_INK
     both = jax.tree.map(lambda *each: jnp.stack(each, 1), before, after)
@@ -136,7 +158,7 @@ def _looked_at(design: Design, before: Any, after: Any, task: Task) -> Trained:
         field = partial(effective_receptive_field, apply)
         return jax.lax.map(lambda each: field(each, probes), params)
 
-    fields = np.asarray(over_seeds(look)(both, probes))
+    fields = np.asarray(over_seeds(look, brief)(both, probes))
     axes = jax.vmap(jax.vmap(field_spread))(jnp.asarray(fields))
     return Trained(
         design,
@@ -193,6 +215,14 @@ def net_metrics(
 
 def _stack_name(depth: int) -> str:
     return "plain" if depth == LAYERS else f"depth-{depth}"
+
+
+def _learning_rate(name: str, design: Design) -> float:
+    """That of the arm; of another depth, that of the plain or of the deep net."""
+    if name in LEARNING_RATES:
+        return LEARNING_RATES[name]
+    deep = len(design.dilations) > LAYERS
+    return LEARNING_RATES["deep" if deep else "plain"]
 
 
 def _shown(

@@ -11,7 +11,7 @@ from cnn_jax.data import Split
 from cnn_jax.ops import num_macs, num_params, output_shapes, receptive_field
 from experiments.harness.claims import Shown
 from experiments.harness.seeds import keys
-from experiments.receptive_field import CLAIMS, PLAIN, Config
+from experiments.receptive_field import CLAIMS, PLAIN, Config, nets
 from experiments.receptive_field.counts import (
     GROWTH,
     block_fields,
@@ -262,3 +262,14 @@ def test_the_dilations_of_the_growing_stacks():
 def test_bad_settings_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         Config(**{field: value})
+
+
+def test_stacks_take_the_rate_of_the_plain_net_or_of_the_deep_one():
+    rates = {
+        name: nets._learning_rate(name, design)
+        for name, design in nets.designs((4, 6, 12)).items()
+    }
+    wanted = nets.LEARNING_RATES
+    assert rates["depth-4"] == rates["plain"] == wanted["plain"]
+    assert rates["depth-12"] == wanted["deep"]
+    assert {name: rates[name] for name in ARMS} == {n: wanted[n] for n in ARMS}
