@@ -117,7 +117,7 @@ def markdown(found: Results) -> str:
 
 
 def telling(found: Results) -> str:
-    """The rows that say most in least space, the worst among them."""
+    """The rows that say most in least space, the worst against lax among them."""
     rows = ["| what | ours, ms | jax.lax | torch |", "|---|---|---|---|"]
     for kind, layer, batch in _TELLING:
         (record,) = found.of(kind, layer=layer, batch=batch)

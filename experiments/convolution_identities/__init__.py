@@ -16,7 +16,7 @@ subsampling; zero padding or none uses weights unequally; sizes without floor or
 remainder are wrong; a deconvolution may shrink; averaging pools do not swap with an
 activation.
 
-Takes one to two minutes for 5 seeds on 2 CPU cores, half a minute with --quick. Data:
+Takes about a minute for 5 seeds on 2 CPU cores, half a minute with --quick. Data:
 the digits, and 13 photographs, both bundled.
 """
 

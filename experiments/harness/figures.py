@@ -48,7 +48,7 @@ class Drawing:
 
 def new_figure(width: float, height: float, caption: str) -> Figure:
     """An empty figure, in inches, whose caption the report sets below it."""
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height), layout="constrained")
     figure.set_label(caption)
     return figure
 

@@ -11,7 +11,7 @@ from cnn_jax.data import Split
 from cnn_jax.ops import num_macs, num_params, output_shapes, receptive_field
 from experiments.harness.claims import Shown
 from experiments.harness.seeds import keys
-from experiments.receptive_field import CLAIMS, PLAIN, Config, nets
+from experiments.receptive_field import CLAIMS, PLAIN, Config, nets, tuning
 from experiments.receptive_field.counts import (
     GROWTH,
     block_fields,
@@ -262,6 +262,17 @@ def test_the_dilations_of_the_growing_stacks():
 def test_bad_settings_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         Config(**{field: value})
+
+
+def test_the_tuning_prints_a_loss_per_net_and_rate(monkeypatch, capsys):
+    monkeypatch.setattr(tuning, "NETS", {"plain": ARMS["plain"]})
+    monkeypatch.setattr(tuning, "RATES", (1e-3,))
+    tuning.main(steps=1)
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == ["net", "0.001"]
+    name, loss = line.split()
+    assert name == "plain"
+    assert 2 < float(loss) < 5  # ten classes, hardly trained
 
 
 def test_stacks_take_the_rate_of_the_plain_net_or_of_the_deep_one():

@@ -180,11 +180,15 @@ def test_precision_reaches_every_product_of_several_channels(algorithm: str) -> 
 
 
 def plain(
-    groups: int = 1, input_dilation: int = 1, strides: int = 1, rank: int = 2
+    groups: int = 1,
+    input_dilation: int = 1,
+    strides: int = 1,
+    rank: int = 2,
+    dilation: int = 1,
 ) -> Settings:
     pairs = ((2, 2),) * rank
-    axes = (1,) * rank
-    return Settings((strides,) * rank, pairs, (input_dilation,) * rank, axes, groups)
+    axes = [(each,) * rank for each in (strides, input_dilation, dilation)]
+    return Settings(axes[0], pairs, axes[1], axes[2], groups)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +208,24 @@ def plain(
         (64, 32, (4, 3, 4, 16), plain(), ("direct", "im2col", "tall")),
         (64, 32, (3, 3, 8, 16), plain(), ("direct", "direct", "tall")),
         (64, 900, (3, 3, 4, 16), plain(), ("direct", "direct", "tall")),
+        (64, 32, (3, 3, 5, 16), plain(), ("direct", "im2col", "tall")),
+        (64, 32, (3, 3, 7, 16), plain(), ("direct", "im2col", "tall")),
+        (
+            8,
+            227,
+            (11, 11, 3, 96),
+            plain(strides=4),
+            ("im2col",) + ("space_to_depth",) * 2,
+        ),
+        (8, 32, (7, 7, 1, 32), plain(strides=2), ("direct", "im2col", "im2col")),
+        (
+            8,
+            32,
+            (3, 3, 3, 32),
+            plain(strides=2, dilation=2),
+            ("im2col", "direct", "imagewise"),
+        ),
+        (8, 10**5, (3, 512, 512), plain(rank=1), ("direct", "direct", "imagewise")),
         (8, 32, (3, 3, 1, 6), plain(groups=6), ("shifted", "shifted", "depthwise")),
         (8, 32, (9, 9, 1, 6), plain(groups=6), ("direct",) * 3),
         (8, 16, (5, 5, 3, 16), plain(groups=2), ("grouped",) * 3),

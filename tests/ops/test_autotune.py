@@ -103,6 +103,15 @@ def test_what_decides_about_speed_tells_choices_apart(
     assert len(measured) == 6
 
 
+def test_the_least_exact_algorithm_is_never_a_candidate(
+    measured: list[list[str]],
+) -> None:
+    lower(jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 2, 2)))
+    (names,) = measured
+    assert "winograd2" in names
+    assert "winograd4" not in names
+
+
 def test_vmap_over_kernels_chooses_for_one_of_them(measured: list[list[str]]) -> None:
     lower(X, K)
     jax.jit(jax.vmap(lambda x, k: tuned(x, k))).lower(

@@ -18,11 +18,8 @@ import numpy as np
 from jax import Array
 
 from cnn_jax.ops.algorithms import Settings, choices
-from cnn_jax.ops.algorithms.selection import GROUPED, serving
+from cnn_jax.ops.algorithms.selection import GROUPED, MAX_ELEMENTS, MAX_TAPS, serving
 
-# Candidates that would need more are not tried.
-_MAX_ELEMENTS = 2**27
-_MAX_TAPS = 64
 _INEXACT = "winograd4"
 _ROUNDS = 5
 _BUDGET = 0.5
@@ -116,11 +113,11 @@ def candidates(
     band = math.prod(window[:-1]) * padded[-1] * channels * features
     last = settings.out(spatial, window)[-1]
     affordable = {
-        "im2col": images * out * math.prod(window) * channels * groups < _MAX_ELEMENTS,
-        "shifted": math.prod(window) <= _MAX_TAPS,
-        "banded": band * last < _MAX_ELEMENTS // 8,
-        "depthwise": math.prod(window) <= _MAX_TAPS,
-        "fourier": depths * math.prod(padded) < _MAX_ELEMENTS,
+        "im2col": images * out * math.prod(window) * channels * groups <= MAX_ELEMENTS,
+        "shifted": math.prod(window) <= MAX_TAPS,
+        "banded": band * last < MAX_ELEMENTS // 8,
+        "depthwise": math.prod(window) <= MAX_TAPS,
+        "fourier": depths * math.prod(padded) < MAX_ELEMENTS,
     }
     served = serving(form, kernel_shape, settings, dtype)
     names = [name for name in served if affordable.get(name, True)]

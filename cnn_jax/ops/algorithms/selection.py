@@ -113,17 +113,17 @@ _MAX_BAND_RATIO = 9
 _MAX_BAND_COLUMN = 32
 _MAX_BAND_ENTRIES = 2**18
 _MIN_BAND_ROWS = 256
-_MAX_SCALED_TAPS = 64
+MAX_TAPS = 64  # each is compiled by itself
 _MAX_SCALED_FEATURES = 16
-# So few outputs of a sum fill no vector: they take one product over the whole window.
-_FEW = 8
-# So few inputs do not either, unless an input is in many windows, which are copies.
-_FEW_INPUTS = 4
+# Gradients to fewer channels fill no vector: they take one product over the windows.
+_VECTOR = 8
+# As inputs, fewer do not either; on planes if an input is in few windows, its copies.
+_FEW_IN_VOLUMES, _FEW_IN_PLANES = 8, 4
 _MAX_COPIES = 9
 # XLA hands no convolution between so few channels to its slower library.
 _MAX_EIGEN_CHANNELS = 16
 _FEW_POSITIONS = 1024
-_MAX_COPIED = 2**27  # elements of all windows
+MAX_ELEMENTS = 2**27  # of all copied windows
 
 
 def select(
@@ -152,7 +152,7 @@ def select(
     scaled = channels == 1 and features // groups <= _MAX_SCALED_FEATURES
     if groups > 1 and not scaled:
         return GROUPED
-    few_taps = taps <= _MAX_SCALED_TAPS  # each is compiled by itself
+    few_taps = taps <= MAX_TAPS
     if groups > 1:
         if not few_taps:
             return "direct"
@@ -160,7 +160,7 @@ def select(
     if taps == 1:
         return "pointwise"
     # In a network XLA merges sums of taps with the pooling behind them, and computes
-    # them over and over; a product stays by itself.
+    # them over and over; a product stays by itself. (Fewer rows are soon computed.)
     banded = _is_band(spatial, kernel_shape, settings, images)
     if banded and (form == "input_gradient" or (scaled and form == "forward")):
         return "banded"
@@ -168,8 +168,8 @@ def select(
         return "shifted"
     positions = images * math.prod(settings.out(spatial, window))
     name = _DENSE[form](kernel_shape, settings, positions)
-    if name == "im2col" and positions * taps * channels > _MAX_COPIED:
-        return "direct"
+    if name == "im2col" and positions * taps * channels > MAX_ELEMENTS:
+        return "imagewise" if form == "kernel_gradient" else "direct"
     return name
 
 
@@ -185,14 +185,14 @@ def _dense_forward(
     strided = max(settings.strides) > 1
     if len(window) == 2 and _is_deep(kernel_shape, positions):
         return "im2col"
-    if len(window) == 3 and channels <= _FEW and not strided:
+    if len(window) == 3 and channels <= _FEW_IN_VOLUMES and not strided:
         return "im2col"
     copies = math.prod(
         -(-k // s) for k, s in zip(window, settings.strides, strict=True)
     )
-    if len(window) == 2 and channels <= _FEW_INPUTS and copies <= _MAX_COPIES:
+    if len(window) == 2 and channels <= _FEW_IN_PLANES and copies <= _MAX_COPIES:
         return "im2col"
-    if len(window) == 2 and not strided and channels > _FEW:
+    if len(window) == 2 and not strided and channels > _VECTOR:
         return "tall" if max(channels, features) > _MAX_EIGEN_CHANNELS else "direct"
     return "direct"
 
@@ -201,7 +201,7 @@ def _dense_input_gradient(
     kernel_shape: Sequence[int], settings: Settings, positions: int
 ) -> str:
     *window, channels, features = kernel_shape
-    few, strided = channels < _FEW, max(settings.strides) > 1
+    few, strided = channels < _VECTOR, max(settings.strides) > 1
     if channels == 1 or _is_deep(kernel_shape, positions):
         return "im2col"
     if strided and max(settings.kernel_dilation) > 1:
@@ -219,7 +219,7 @@ def _dense_kernel_gradient(
     kernel_shape: Sequence[int], settings: Settings, positions: int
 ) -> str:
     *window, channels, features = kernel_shape
-    few, strided = channels <= _FEW, max(settings.strides) > 1
+    few, strided = channels <= _FEW_IN_VOLUMES, max(settings.strides) > 1
     narrow = max(channels, features) <= _MAX_EIGEN_CHANNELS
     if len(window) == 1 or _is_deep(kernel_shape, positions):
         return "im2col"
