@@ -131,9 +131,26 @@ def served(form: str, name: str) -> list[str]:
     return selection.serving(form, shape, settings, "float64")
 
 
+UNDILATED = {"three-taps", "strided", "stem", "skipping", "pointwise", "one-channel"}
+ON_PLANES = UNDILATED | {"dense", "cropped"}
+SPECIAL = {
+    "winograd2": {"three-taps"},
+    "winograd4": {"three-taps"},
+    "pointwise": {"pointwise"},
+    "phases": UNDILATED,
+    "space_to_depth": UNDILATED,
+    "imagewise": ON_PLANES | {"line", "volume"},
+    "depthwise": {"depthwise", "one-channel"},
+}
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_every_algorithm_of_a_form_serves_a_case(form: str) -> None:
-    assert {each for name in CASES for each in served(form, name)} == set(FORMS[form])
+def test_every_algorithm_serves_the_cases_that_it_can(form: str) -> None:
+    for algorithm in FORMS[form]:
+        cases = {name for name in CASES if algorithm in served(form, name)}
+        everything = set(CASES) if form == "forward" else ON_PLANES
+        wanted = {"tall": everything, **SPECIAL}.get(algorithm, set(CASES))
+        assert cases == wanted, algorithm
 
 
 @EVERY_CASE
