@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     jax.config.update("jax_enable_compilation_cache", False)
     found = results.load(options.out) if options.resume else results.Results()
-    found.about = _about()
+    found.begin(_about())
     budget = QUICK_BUDGET if options.quick else BUDGET
     found.ceiling["before"] = matmul_gflops()
     shapes = (options.layers, options.batches, budget)

@@ -14,7 +14,8 @@ class Results:
     """What a run of the benchmark has found so far.
 
     Attributes:
-      about: command, date, environment, torch's version.
+      about: command, date, environment, torch's version; the same of earlier runs
+        that this one went on from.
       ceiling: when -> GFLOP/s of a float32 matrix product.
       records: one per measurement: its labels ("kind" and others), "seconds" by
         candidate, and what else was found.
@@ -23,6 +24,13 @@ class Results:
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
     ceiling: dict[str, float] = dataclasses.field(default_factory=dict)
     records: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """A run begins; what is told of those before, whose records stay, is kept."""
+        earlier = self.about.pop("earlier", [])
+        if self.about:
+            earlier = [*earlier, {**self.about, "ceiling": dict(self.ceiling)}]
+        self.about = {**about, "earlier": earlier}
 
     def record(self, labels: dict[str, Any]) -> dict[str, Any]:
         """The record with these labels, made where there is none."""

@@ -139,7 +139,7 @@ def _setting(found: Results) -> str:
     ceiling = ", ".join(f"{value:.0f} {when}" for when, value in found.ceiling.items())
     return "\n".join(
         [
-            f"    {about['command']}",
+            *(f"    {each['command']}" for each in (*about["earlier"], about)),
             "",
             f"{about['date']}: {machine['num_threads']} threads of {machine['cpu']}, "
             f"Python {machine['python']}, jax {machine['jax']}, flax "

@@ -92,3 +92,15 @@ def test_every_layer_is_measured_at_every_batch_it_allows() -> None:
     small = [layer for layer in LAYERS if layer.largest_batch == 64]
     assert sum(each.labels["batch"] == 64 for each in wanted) == 2 * len(small)
     assert len({tuple(each.labels.values()) for each in wanted}) == len(wanted)
+
+
+def test_a_resumed_file_tells_of_the_runs_before() -> None:
+    found = results.Results()
+    for number in range(3):
+        found.begin({"command": f"run {number}"})
+        found.ceiling["before"] = float(number)
+    assert found.about["command"] == "run 2"
+    assert found.about["earlier"] == [
+        {"command": "run 0", "ceiling": {"before": 0.0}},
+        {"command": "run 1", "ceiling": {"before": 1.0}},
+    ]
