@@ -93,6 +93,9 @@ def _section(result: Record) -> str:
     for claim in result["claims"]:
         groups.setdefault(claim["id"].partition("/")[0], []).append(claim)
     seconds = sum(result["wall_seconds"].values())
+    seeds = table.count(config["num_seeds"], "seed")
+    if config["seed"]:
+        seeds += f" of --seed={config['seed']}"
     return "\n".join(
         [
             f"### {name}",
@@ -100,7 +103,7 @@ def _section(result: Record) -> str:
             f"[{table.counts(result)}](results/{name}/{directory.RESULT}); "
             f"{table.controls_hold(result['controls'])}. "
             f"{config['data'] or 'No data set'}, "
-            f"{table.count(config['num_seeds'], 'seed')}, {environment['device']}, "
+            f"{seeds}, {environment['device']}, "
             f"jax {environment['jax']}, {seconds:.0f} s.",
             "",
             "| statement | ✓ supported | ✗ refuted | neither |",

@@ -41,6 +41,16 @@ def test_readme_gets_the_tables_between_its_marks(finished: Path, root: Path):
     assert between == "\n" + publish.render_results(root / "results")
 
 
+def test_readme_names_a_seed_that_is_not_the_default(finished: Path, root: Path):
+    publish.publish(finished, root)
+    published = root / "results" / "toy" / "result.json"
+    assert "--seed" not in publish.render_results(root / "results")
+    result = json.loads(published.read_text())
+    result["config"]["seed"] = 7
+    published.write_text(json.dumps(result))
+    assert "seeds of --seed=7, cpu" in publish.render_results(root / "results")
+
+
 def test_publishing_again_changes_nothing(finished: Path, root: Path):
     publish.publish(finished, root)
     before = (root / "README.md").read_text()
