@@ -65,15 +65,7 @@ def slide(inputs: jax.Array, shift: Any) -> jax.Array:
 
         (T x)[p] = x[p - shift] where p - shift lies inside x, else 0
 
-    Args:
-        inputs: [N, *spatial, C].
-        shift: [rank] integers, pixels per spatial axis; may be traced.
-
-    Returns:
-        [N, *spatial, C].
-
-    Raises:
-        ValueError: `shift` does not hold one number per spatial axis.
+    Args, Returns and Raises: as `roll`.
     """
     vector = _shift_vector(inputs, shift, jnp.int32)
     moved = roll(inputs, vector)

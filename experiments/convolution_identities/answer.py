@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FLOOR = 1e-10  # where an error of exactly 0 is drawn
-SHADES = dict(zip(("supported", "refuted"), COLORS, strict=False))
+SHADES = {"supported": COLORS[0], "refuted": COLORS[1]}
 MARKERS = {"supported": "o", "refuted": "X"}
 TOTAL = "averaging-denoises/total-error"
 CAPTION = (

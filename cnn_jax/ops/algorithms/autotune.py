@@ -57,9 +57,9 @@ def choose(
         device = jax.local_devices(backend=backend)[0]
     except RuntimeError:
         return "direct"
-    dtype_in = arrays[0].dtype
-    every = candidates(form, len(arrays[0]), *sizes, settings, dtype_in)
-    names = [name for name in every if name != _INEXACT]
+    left = arrays[0]
+    names = candidates(form, len(left), *sizes, settings, left.dtype)
+    names = [name for name in names if name != _INEXACT]
     text = _text(f"{backend} {form}", arrays, sizes, settings, dtype)
     with _measuring:
         found = choices.find(text, backend, device.device_kind, names)
