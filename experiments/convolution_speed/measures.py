@@ -32,25 +32,26 @@ class Compiled(NamedTuple):
     kilobytes: float
 
 
+@partial(jax.jit, static_argnames=("shape", "batch"))
+def draw(key: jax.Array, shape: Shape, batch: int) -> tuple[jax.Array, jax.Array]:
+    """Inputs of variance 1, and a kernel that makes such outputs of them."""
+    channels = shape.channels // shape.groups
+    inputs, kernel = normals(
+        key,
+        (batch, shape.size, shape.size, shape.channels),
+        (*(shape.window,) * 2, channels, shape.features),
+    )
+    return inputs, kernel / (shape.window**2 * channels) ** 0.5
+
+
 def prepare(
-    algorithm: str, key: jax.Array, shape: Shape, batch: int
+    algorithm: str, shape: Shape, inputs: jax.Array, kernel: jax.Array
 ) -> Compiled | None:
     """Compiles an algorithm, "naive" among them; None where it does not apply."""
     if algorithm == "shifted" and shape.window**2 > _MOST_TAPS:
         return None
     if algorithm.startswith("winograd") and shape.window != _WINOGRAD_WINDOW:
         return None
-    fan_in = shape.window**2 * shape.channels // shape.groups
-    kernel_shape = (
-        *(shape.window,) * 2,
-        shape.channels // shape.groups,
-        shape.features,
-    )
-    inputs_shape = (batch, shape.size, shape.size, shape.channels)
-    inputs, kernel = jax.jit(normals, static_argnums=(1, 2))(
-        key, inputs_shape, kernel_shape
-    )
-    kernel = kernel / fan_in**0.5
     if algorithm == "naive":
         function: Callable[..., Any] = partial(loops, shape=shape)
     else:
@@ -169,7 +170,8 @@ def chart(
 def _prepare_all(
     names: Sequence[str], key: jax.Array, shape: Shape, batch: int
 ) -> dict[str, Compiled]:
-    ready = {name: prepare(name, key, shape, batch) for name in names}
+    arrays = draw(key, shape, batch)
+    ready = {name: prepare(name, shape, *arrays) for name in names}
     return {name: each for name, each in ready.items() if each is not None}
 
 

@@ -10,6 +10,7 @@ from experiments.convolution_speed import Config
 from experiments.convolution_speed.measures import (
     ALGORITHMS,
     chart,
+    draw,
     prepare,
 )
 from experiments.convolution_speed.naive import loops
@@ -51,7 +52,8 @@ def test_the_naive_way_is_the_definition(shape: Shape) -> None:
 
 def test_im2col_asks_for_memory_and_xla_for_less() -> None:
     key, shape = jax.random.key(0), Shape(16, 4, 4, 5)
-    im2col, direct = (prepare(name, key, shape, 1) for name in ("im2col", "direct"))
+    arrays = draw(key, shape, 1)
+    im2col, direct = (prepare(name, shape, *arrays) for name in ("im2col", "direct"))
     assert im2col is not None
     assert direct is not None
     copies = 4 * 16 * 16 * 25 * 4 / 1024
@@ -59,8 +61,10 @@ def test_im2col_asks_for_memory_and_xla_for_less() -> None:
 
 
 def test_what_unrolls_too_much_is_left_out() -> None:
-    assert prepare("shifted", jax.random.key(0), Shape(16, 1, 1, 11), 1) is None
-    assert prepare("winograd4", jax.random.key(0), Shape(16, 1, 1, 5), 1) is None
+    for name, window in (("shifted", 11), ("winograd4", 5)):
+        shape = Shape(16, 1, 1, window)
+        arrays = draw(jax.random.key(0), shape, 1)
+        assert prepare(name, shape, *arrays) is None
 
 
 def test_the_map_has_a_time_wherever_an_algorithm_applies() -> None:
