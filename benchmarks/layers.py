@@ -68,6 +68,8 @@ LAYERS = (
     Layer("MobileNet pointwise 14", (14, 14), 512, (1, 1), 512),
     Layer("3x3 of 4 groups", (28, 28), 128, (3, 3), 128, groups=4),
     Layer("ResNeXt 3x3 of 32 groups", (28, 28), 256, (3, 3), 256, groups=32),
+    Layer("ViT patches", (224, 224), 3, (16, 16), 384, 16, largest_batch=8),
+    Layer("decoder outputs", (64, 64), 64, (3, 3), 3),
     Layer("ID-CNN dilation 2", (100,), 120, (3,), 120, dilation=2),
     Layer("ID-CNN dilation 4", (100,), 120, (3,), 120, dilation=4),
     Layer("TextCNN 3", (56,), 300, (3,), 100, padding="VALID"),

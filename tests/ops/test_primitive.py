@@ -69,6 +69,42 @@ CASES: dict[str, Any] = {
         2,
         Settings((2, 1, 1), ((1, 0), (0, 1), (1, 1)), (1, 1, 1), (1, 2, 1)),
     ),
+    "undilated-volume": (
+        (5, 4, 6),
+        (2, 3, 4),
+        3,
+        2,
+        Settings((2, 1, 3), ((1, 0), (-1, 2), (1, 1)), (1, 1, 1), (1, 1, 1)),
+    ),
+    "flat-volume": (
+        (5, 4, 6),
+        (3, 1, 1),
+        3,
+        2,
+        Settings((1, 1, 1), ((1, 0), (0, 1), (-1, 1)), (1, 1, 1), (2, 1, 1)),
+    ),
+    "fractional-volume": (
+        (3, 4, 3),
+        (2, 1, 2),
+        3,
+        2,
+        Settings((1, 2, 1), ((1, 0), (0, 1), (1, -1)), (2, 1, 3), (2, 1, 1)),
+    ),
+    "patches": (
+        (9, 8),
+        (3, 2),
+        2,
+        5,
+        Settings((3, 2), ((0, 0), (1, 1)), (1, 1), (1, 1)),
+    ),
+    "undilated-line": ((9,), (3,), 4, 3, Settings((2,), ((1, 2),), (1,), (1,))),
+    "few-features": (
+        (9, 8),
+        (3, 2),
+        8,
+        2,
+        Settings((1, 1), ((2, 0), (-1, 1)), (1, 1), (1, 3)),
+    ),
     "one-channel": (
         (9, 8),
         (3, 2),
@@ -131,15 +167,20 @@ def served(form: str, name: str) -> list[str]:
     return selection.serving(form, shape, settings, "float64")
 
 
-UNDILATED = {"three-taps", "strided", "stem", "skipping", "pointwise", "one-channel"}
-ON_PLANES = UNDILATED | {"dense", "cropped"}
+ON_PLANES = {"three-taps", "strided", "stem", "skipping", "pointwise", "one-channel"}
+ON_PLANES |= {"patches"}
+UNDILATED = ON_PLANES | {"undilated-volume", "undilated-line"}
+ON_PLANES |= {"dense", "cropped", "few-features"}
+VOLUMES = {"volume", "undilated-volume", "flat-volume"}
+LINES = {"line", "undilated-line"}
 SPECIAL = {
     "winograd2": {"three-taps"},
     "winograd4": {"three-taps"},
     "pointwise": {"pointwise"},
     "phases": UNDILATED,
     "space_to_depth": UNDILATED,
-    "imagewise": ON_PLANES | {"line", "volume"},
+    "col2im": {"three-taps", "dense", "cropped", "few-features", "flat-volume"},
+    "imagewise": ON_PLANES | VOLUMES | LINES,
     "depthwise": {"depthwise", "one-channel"},
 }
 
@@ -149,7 +190,9 @@ def test_every_algorithm_serves_the_cases_that_it_can(form: str) -> None:
     for algorithm in FORMS[form]:
         cases = {name for name in CASES if algorithm in served(form, name)}
         everything = set(CASES) if form == "forward" else ON_PLANES
-        wanted = {"tall": everything, **SPECIAL}.get(algorithm, set(CASES))
+        volumes = VOLUMES | ({"fractional-volume"} if form == "forward" else set())
+        special = {"tall": everything, "planes": volumes} | SPECIAL
+        wanted = special.get(algorithm, set(CASES))
         assert cases == wanted, algorithm
 
 

@@ -119,17 +119,20 @@ def flipped_input_gradient(forward: Forward) -> Gradient:
     def input_gradient(
         cotangent: Array, kernel: Array, settings: Settings, spatial: Sequence[int]
     ) -> Array:
-        flipped, adjoint = _adjoint(kernel, settings, cotangent.shape[1:-1], spatial)
-        return forward(cotangent, flipped, adjoint)
+        *window, _, _ = kernel.shape
+        turned = turn(settings, window, cotangent.shape[1:-1], spatial)
+        return forward(cotangent, flip(kernel, settings), turned)
 
     return input_gradient
 
 
-def _adjoint(
-    kernel: Array, settings: Settings, out: Sequence[int], spatial: Sequence[int]
-) -> tuple[Array, Settings]:
-    *window, channels, features = kernel.shape
-    groups = settings.feature_group_count
+def turn(
+    settings: Settings,
+    window: Sequence[int],
+    out: Sequence[int],
+    spatial: Sequence[int],
+) -> Settings:
+    """Of the convolution that leads back from the outputs' sizes to the inputs'."""
     pairs = []
     axes = zip(
         spatial,
@@ -144,13 +147,19 @@ def _adjoint(
     for n, r, k, m, s, d, (low, _) in axes:
         reach = span(k, d) - 1
         pairs.append((reach - low, span(n, r) - span(m, s) + low))
-    flipped = jnp.flip(kernel, range(len(window)))
-    flipped = flipped.reshape(*window, channels, groups, features // groups)
-    flipped = jnp.swapaxes(flipped, -3, -1)
-    adjoint = replace(
+    return replace(
         settings,
         strides=settings.input_dilation,
         pairs=tuple(pairs),
         input_dilation=settings.strides,
     )
-    return flipped.reshape(*window, features // groups, groups * channels), adjoint
+
+
+def flip(kernel: Array, settings: Settings) -> Array:
+    """[*window, C // groups, O], reversed in space: [*window, O // groups, C]."""
+    *window, channels, features = kernel.shape
+    groups = settings.feature_group_count
+    flipped = jnp.flip(kernel, range(len(window)))
+    flipped = flipped.reshape(*window, channels, groups, features // groups)
+    flipped = jnp.swapaxes(flipped, -3, -1)
+    return flipped.reshape(*window, features // groups, groups * channels)

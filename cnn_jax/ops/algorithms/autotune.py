@@ -114,6 +114,7 @@ def candidates(
     last = settings.out(spatial, window)[-1]
     affordable = {
         "im2col": images * out * math.prod(window) * channels * groups <= MAX_ELEMENTS,
+        "col2im": images * out * math.prod(window) * features <= MAX_ELEMENTS,
         "shifted": math.prod(window) <= MAX_TAPS,
         "banded": band * last < MAX_ELEMENTS // 8,
         "depthwise": math.prod(window) <= MAX_TAPS,

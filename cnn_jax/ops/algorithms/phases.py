@@ -7,8 +7,8 @@ from dataclasses import replace
 import jax.numpy as jnp
 from jax import Array
 
-from cnn_jax.ops.algorithms import Settings, direct
-from cnn_jax.ops.algorithms.space_to_depth import to_space
+from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms.space_to_depth import PLAIN, to_space
 from cnn_jax.ops.windows import pad
 
 
@@ -35,6 +35,7 @@ def input_gradient(
     reached = [n + low for n, low in zip(spatial, lows, strict=True)]
     counts = [-(-size // s) for size, s in zip(reached, strides, strict=True)]
     plain = replace(settings, strides=(1,) * rank, pairs=((0, 0),) * rank)
+    convolve_back = PLAIN[rank].input_gradient
     phases = []
     for phase in itertools.product(*map(range, strides)):
         own = tuple(slice(a, None, s) for a, s in zip(phase, strides, strict=True))
@@ -43,7 +44,7 @@ def input_gradient(
             shape = (len(cotangent), *counts, kernel.shape[-2])
             phases.append(jnp.zeros(shape, cotangent.dtype))
         else:
-            phases.append(direct.input_gradient(cotangent, taps, plain, counts))
+            phases.append(convolve_back(cotangent, taps, plain, counts))
     padded = to_space(jnp.concatenate(phases, -1), strides)
     axes = zip(lows, reached, padded.shape[1:-1], strict=True)
     return pad(padded, tuple((-low, end - size) for low, end, size in axes), "zeros")

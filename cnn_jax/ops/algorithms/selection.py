@@ -17,12 +17,14 @@ from cnn_jax.ops.algorithms import (
     Gradient,
     Settings,
     banded,
+    col2im,
     depthwise,
     direct,
     fourier,
     im2col,
     imagewise,
     phases,
+    planes,
     pointwise,
     shifted,
     space_to_depth,
@@ -36,6 +38,9 @@ FORWARD: dict[str, Forward] = {
     "shifted": shifted.forward,
     "banded": banded.forward,
     "tall": tall.forward,
+    "planes": planes.forward,
+    "col2im": col2im.forward,
+    "space_to_depth": space_to_depth.forward,
     "winograd2": partial(winograd.forward, 2),
     "winograd4": partial(winograd.forward, 4),
     "fourier": fourier.forward,
@@ -47,6 +52,8 @@ INPUT_GRADIENT: dict[str, Gradient] = {
     "shifted": shifted.input_gradient,
     "banded": banded.input_gradient,
     "tall": tall.input_gradient,
+    "planes": planes.input_gradient,
+    "col2im": col2im.input_gradient,
     "winograd2": partial(winograd.input_gradient, 2),
     "winograd4": partial(winograd.input_gradient, 4),
     "fourier": fourier.input_gradient,
@@ -60,6 +67,8 @@ KERNEL_GRADIENT: dict[str, Gradient] = {
     "shifted": shifted.kernel_gradient,
     "banded": banded.kernel_gradient,
     "tall": tall.kernel_gradient,
+    "planes": planes.kernel_gradient,
+    "col2im": col2im.kernel_gradient,
     "winograd2": partial(winograd.kernel_gradient, 2),
     "winograd4": partial(winograd.kernel_gradient, 4),
     "fourier": fourier.kernel_gradient,
@@ -89,14 +98,17 @@ def serving(
       dtype: of the arrays.
     """
     *window, channels, _ = kernel_shape
-    plain = settings.feature_group_count == 1 and max(settings.input_dilation) == 1
+    is_dense = settings.feature_group_count == 1
+    plain = is_dense and max(settings.input_dilation) == 1
     undilated = plain and max(settings.kernel_dilation) == 1
     real = jnp.issubdtype(dtype, jnp.floating)
     some = {
         "pointwise": plain and max(window) == 1,
         "tall": form == "forward" or (plain and len(window) == 2),
+        "planes": len(window) == 3 and (plain or (is_dense and form == "forward")),
+        "col2im": plain and max(settings.strides) == 1,
         "phases": undilated,
-        "space_to_depth": undilated and (form == "input_gradient" or len(window) == 2),
+        "space_to_depth": undilated,
         "imagewise": plain,
         "depthwise": channels == 1,
         "winograd2": real and winograd.serves(window, settings),
@@ -117,9 +129,12 @@ MAX_TAPS = 64  # each is compiled by itself
 _MAX_SCALED_FEATURES = 16
 # Gradients to fewer channels fill no vector: they take one product over the windows.
 _VECTOR = 8
-# As inputs, fewer do not either; on planes if an input is in few windows, its copies.
-_FEW_IN_VOLUMES, _FEW_IN_PLANES = 8, 4
+# As inputs or outputs, fewer do not either, if each is in few windows, its copies.
+_FEW = 4
 _MAX_COPIES = 9
+# What windows grow by in space-to-depth: 7 of stride 2 to 8, but not 3 to 4.
+_MAX_GROWTH = 4 / 3
+_MAX_DEEPENED = 32
 # XLA hands no convolution between so few channels to its slower library.
 _MAX_EIGEN_CHANNELS = 16
 _FEW_POSITIONS = 1024
@@ -166,11 +181,29 @@ def select(
         return "banded"
     if scaled and few_taps and form == "forward":
         return "shifted"
+    if _is_patchwise(window, settings):
+        return "space_to_depth"
     positions = images * math.prod(settings.out(spatial, window))
     name = _DENSE[form](kernel_shape, settings, positions)
-    if name == "im2col" and positions * taps * channels > MAX_ELEMENTS:
+    copied = {"im2col": channels, "col2im": features}.get(name, 0)
+    if positions * taps * copied > MAX_ELEMENTS:
         return "imagewise" if form == "kernel_gradient" else "direct"
     return name
+
+
+def _is_patchwise(window: Sequence[int], settings: Settings) -> bool:
+    """Whether windows do not overlap: as an embedding of patches, a matrix product."""
+    pairs = zip(window, settings.strides, strict=True)
+    return max(settings.kernel_dilation) == 1 and all(k <= s for k, s in pairs)
+
+
+def _fits(window: Sequence[int], settings: Settings) -> bool:
+    """Whether space-to-depth of planes multiplies by few zeros."""
+    pairs = zip(window, settings.strides, strict=True)
+    grown = math.prod(-(-k // s) * s for k, s in pairs)
+    is_strided = max(settings.strides) > 1 and max(settings.kernel_dilation) == 1
+    few_zeros = grown <= _MAX_GROWTH * math.prod(window)
+    return len(window) == 2 and is_strided and few_zeros
 
 
 def _is_deep(kernel_shape: Sequence[int], positions: int) -> bool:
@@ -182,17 +215,21 @@ def _dense_forward(
     kernel_shape: Sequence[int], settings: Settings, positions: int
 ) -> str:
     *window, channels, features = kernel_shape
-    strided = max(settings.strides) > 1
-    if len(window) == 2 and _is_deep(kernel_shape, positions):
+    strided, deep = max(settings.strides) > 1, _is_deep(kernel_shape, positions)
+    if deep and len(window) != 1:
+        return "im2col" if len(window) == 2 else "direct"
+    if channels <= _MAX_DEEPENED and _fits(window, settings):
+        return "space_to_depth"
+    copies = math.prod(window) <= _MAX_COPIES or len(window) == 3
+    if len(window) > 1 and channels <= _FEW and copies:
         return "im2col"
-    if len(window) == 3 and channels <= _FEW_IN_VOLUMES and not strided:
-        return "im2col"
-    copies = math.prod(
-        -(-k // s) for k, s in zip(window, settings.strides, strict=True)
-    )
-    if len(window) == 2 and channels <= _FEW_IN_PLANES and copies <= _MAX_COPIES:
-        return "im2col"
-    if len(window) == 2 and not strided and channels > _VECTOR:
+    if strided:
+        return "direct"
+    if features <= _FEW and channels >= 4 * features:
+        return "col2im"
+    if len(window) == 3:
+        return "planes"
+    if len(window) == 2 and channels > _VECTOR:
         return "tall" if max(channels, features) > _MAX_EIGEN_CHANNELS else "direct"
     return "direct"
 
@@ -207,9 +244,14 @@ def _dense_input_gradient(
     if strided and max(settings.kernel_dilation) > 1:
         return "direct"
     if strided:
-        return "space_to_depth" if few else "phases"
+        deepened = few or _fits(window, settings)
+        return "space_to_depth" if deepened else "phases"
     if few:
         return "im2col"
+    if features <= _FEW and channels >= 4 * features:
+        return "col2im"
+    if len(window) == 3:
+        return "planes"
     if len(window) == 2 and max(channels, features) > _MAX_EIGEN_CHANNELS:
         return "tall"
     return "direct"
@@ -219,16 +261,24 @@ def _dense_kernel_gradient(
     kernel_shape: Sequence[int], settings: Settings, positions: int
 ) -> str:
     *window, channels, features = kernel_shape
-    few, strided = channels <= _FEW_IN_VOLUMES, max(settings.strides) > 1
+    few, strided = channels <= _VECTOR, max(settings.strides) > 1
     narrow = max(channels, features) <= _MAX_EIGEN_CHANNELS
-    if len(window) == 1 or _is_deep(kernel_shape, positions):
+    if _is_deep(kernel_shape, positions):
+        return "im2col"
+    thin = features <= _VECTOR and channels >= 2 * features
+    if not strided and (thin or (len(window) == 1 and features < channels)):
+        return "col2im"
+    if len(window) == 1:
         return "im2col"
     if len(window) == 2 and not strided:
         small = narrow and positions <= _FEW_POSITIONS
         return "im2col" if small else "tall"
-    if channels == 1 or (few and not strided):
+    if channels == 1 or (channels <= _FEW and not strided):
         return "im2col"
-    if len(window) == 2 and few and max(settings.kernel_dilation) == 1:
+    if len(window) == 3 and not strided:
+        return "planes"
+    undilated = max(settings.kernel_dilation) == 1
+    if len(window) == 2 and undilated and (few or _fits(window, settings)):
         return "space_to_depth"
     return "imagewise"
 

@@ -1,8 +1,9 @@
-"""The gradients of a strided convolution of few channels, by space-to-depth.
+"""A strided convolution by space-to-depth.
 
 The pixels of one stride become channels. The convolution has stride 1 then, and its
-products s² times as many channels to sum over. (Forward, the rearranging costs more
-than it saves.) Without groups and dilations.
+products as many times more channels to sum over. The window grows to a multiple of the
+strides, with zeros. Where it is no larger than they are, as in an embedding of patches,
+one matrix product is left. Without groups and dilations.
 
 Reference:
   Shi et al., Real-time single image and video super-resolution using an efficient
@@ -12,11 +13,33 @@ Reference:
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from types import ModuleType
 
 from jax import Array
 
-from cnn_jax.ops.algorithms import Settings, direct, tall
+from cnn_jax.ops.algorithms import Settings, direct, planes, pointwise, tall
 from cnn_jax.ops.windows import pad
+
+# What computes convolutions without strides, by the number of spatial axes.
+PLAIN = {1: direct, 2: tall, 3: planes}
+
+
+def forward(inputs: Array, kernel: Array, settings: Settings) -> Array:
+    """The convolution of the rearranged inputs by the rearranged kernel.
+
+    Args:
+      inputs: [N, *spatial, C].
+      kernel: [*window, C, O].
+      settings: strides, padding, precision.
+
+    Returns:
+      [N, *out, O].
+    """
+    window, strides = kernel.shape[:-2], settings.strides
+    out = settings.out(inputs.shape[1:-1], window)
+    deep = _deepen(inputs, out, window, settings)
+    taps = _deepen_kernel(kernel, strides)
+    return _algorithm(taps.shape[:-2]).forward(deep, taps, _plain(settings))
 
 
 def input_gradient(
@@ -33,15 +56,12 @@ def input_gradient(
     Returns:
       [N, *spatial, C].
     """
-    *window, channels, features = kernel.shape
-    strides = settings.strides
-    taps = _quotients(window, strides)
-    filled = _fit(kernel.reshape(1, *window, channels * features), taps, strides)
-    deep = to_depth(filled, strides)
-    deep = deep.reshape(*taps, math.prod(strides) * channels, features)
-    blocks = _blocks(cotangent, taps)
-    gradient = direct.input_gradient(cotangent, deep, _plain(settings), blocks)
-    padded = to_space(gradient, strides)
+    taps = _deepen_kernel(kernel, settings.strides)
+    blocks = _blocks(cotangent.shape[1:-1], taps.shape[:-2])
+    gradient = _algorithm(taps.shape[:-2]).input_gradient(
+        cotangent, taps, _plain(settings), blocks
+    )
+    padded = to_space(gradient, settings.strides)
     axes = zip(spatial, settings.pairs, padded.shape[1:-1], strict=True)
     pairs = tuple((-low, n + low - size) for n, (low, _), size in axes)
     return pad(padded, pairs, "zeros")
@@ -67,9 +87,8 @@ def kernel_gradient(
         cotangent.shape[-1],
     )
     taps = _quotients(window, strides)
-    padded = pad(inputs, settings.pairs, "zeros")
-    deep = to_depth(_fit(padded, _blocks(cotangent, taps), strides), strides)
-    gradient = tall.kernel_gradient(deep, cotangent, _plain(settings), taps)
+    deep = _deepen(inputs, cotangent.shape[1:-1], window, settings)
+    gradient = _algorithm(taps).kernel_gradient(deep, cotangent, _plain(settings), taps)
     filled = to_space(gradient.reshape(1, *taps, -1), strides)[0]
     kept = filled[tuple(slice(size) for size in window)]
     return kept.reshape(*window, channels, features)
@@ -104,9 +123,31 @@ def _quotients(sizes: Sequence[int], strides: Sequence[int]) -> list[int]:
     return [-(-size // s) for size, s in zip(sizes, strides, strict=True)]
 
 
-def _blocks(cotangent: Array, taps: Sequence[int]) -> list[int]:
+def _algorithm(taps: Sequence[int]) -> ModuleType:
+    return pointwise if max(taps) == 1 else PLAIN[len(taps)]
+
+
+def _deepen(
+    inputs: Array, out: Sequence[int], window: Sequence[int], settings: Settings
+) -> Array:
+    """The inputs that the windows reach, rearranged."""
+    padded = pad(inputs, settings.pairs, "zeros")
+    blocks = _blocks(out, _quotients(window, settings.strides))
+    return to_depth(_fit(padded, blocks, settings.strides), settings.strides)
+
+
+def _deepen_kernel(kernel: Array, strides: Sequence[int]) -> Array:
+    """[*window, C, O] to [*taps, strides · C, O]."""
+    *window, channels, features = kernel.shape
+    taps = _quotients(window, strides)
+    filled = _fit(kernel.reshape(1, *window, channels * features), taps, strides)
+    deep = to_depth(filled, strides)
+    return deep.reshape(*taps, math.prod(strides) * channels, features)
+
+
+def _blocks(out: Sequence[int], taps: Sequence[int]) -> list[int]:
     """Blocks that the windows reach over."""
-    return [m - 1 + t for m, t in zip(cotangent.shape[1:-1], taps, strict=True)]
+    return [m - 1 + t for m, t in zip(out, taps, strict=True)]
 
 
 def _fit(array: Array, blocks: Sequence[int], strides: Sequence[int]) -> Array:
