@@ -16,6 +16,8 @@ import pytest
 from hypothesis import strategies as st
 
 from cnn_jax.ops import ALGORITHM_NAMES, conv, output_size
+from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms.selection import FORMS, serving
 from tests import reference
 
 # What "autotune" chooses is one of the others.
@@ -131,19 +133,24 @@ def function(case: Case) -> Callable[..., Any]:
 
 
 def check(cases: Sequence[Case]) -> None:
-    """All cases in one program, without LLVM's work on speed: most of the time goes
-    into compiling."""
+    """All cases in one program."""
     cases = [case for case in cases if fits(case)]
     functions = [function(case) for case in cases]
     arrays = [(case.inputs, case.kernel) for case in cases]
     with jax.enable_x64(True):
-        program = jax.jit(
-            lambda arrays: [f(*a) for f, a in zip(functions, arrays, strict=True)]
+        results = compiled(
+            lambda arrays: [f(*a) for f, a in zip(functions, arrays, strict=True)],
+            arrays,
         )
-        options: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
-        results = program.lower(arrays).compile(compiler_options=options)(arrays)
     for case, outputs in zip(cases, results, strict=True):
         compare(case, outputs)
+
+
+def compiled(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Without LLVM's work on speed: most of the time goes into compiling."""
+    options: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
+    program = jax.jit(function).lower(*arrays)
+    return program.compile(compiler_options=options)(*arrays)
 
 
 def compare(case: Case, outputs: Any) -> None:
@@ -186,3 +193,47 @@ def test_a_grid_of_convolutions_computes_the_definition(part: int) -> None:
 @hypothesis.given(case=cases())
 def test_many_drawn_convolutions_compute_the_definition(case: Case) -> None:
     check([case])
+
+
+def check_forms(case: Case, form: str) -> None:
+    """Every algorithm that serves a form computes what "direct" does."""
+    if 0 in case.inputs.shape or not fits(case):
+        return
+    _, pairs, _ = border(case)
+    names = ("strides", "input_dilation", "kernel_dilation", "feature_group_count")
+    steps, spread, dilation, groups = (case.settings[name] for name in names)
+    settings = Settings(steps, tuple(pairs), spread, dilation, groups)
+    *window, _, features = case.kernel.shape
+    out = settings.out(case.inputs.shape[1:-1], window)
+    slopes = np.random.default_rng(1).normal(size=(len(case.inputs), *out, features))
+    left, right, *sizes = {
+        "forward": (case.inputs, case.kernel),
+        "input_gradient": (slopes, case.kernel, case.inputs.shape[1:-1]),
+        "kernel_gradient": (case.inputs, slopes, window),
+    }[form]
+    served = serving(form, case.kernel.shape, settings, "float64")
+
+    def compute(left: Any, right: Any) -> dict[str, Any]:
+        return {
+            name: FORMS[form][name](left, right, settings, *sizes) for name in served
+        }
+
+    with jax.enable_x64(True):
+        results = compiled(compute, left, right)
+    for name, result in results.items():
+        np.testing.assert_allclose(
+            result, results["direct"], rtol=1e-9, atol=1e-9, err_msg=name
+        )
+
+
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(case=cases(), form=st.sampled_from(list(FORMS)))
+def test_drawn_forms_agree_between_all_algorithms(case: Case, form: str) -> None:
+    check_forms(case, form)
+
+
+@pytest.mark.exhaustive
+@hypothesis.settings(max_examples=1000)
+@hypothesis.given(case=cases(), form=st.sampled_from(list(FORMS)))
+def test_many_drawn_forms_agree_between_all_algorithms(case: Case, form: str) -> None:
+    check_forms(case, form)
