@@ -90,6 +90,13 @@ CASES: dict[str, Any] = {
         2,
         Settings((1, 2, 1), ((1, 0), (0, 1), (1, -1)), (2, 1, 3), (2, 1, 1)),
     ),
+    "cropped-away": (
+        (1, 5),
+        (2, 2),
+        3,
+        2,
+        Settings((2, 1), ((-1, 3), (1, 0)), (1, 1), (1, 1)),
+    ),
     "patches": (
         (9, 8),
         (3, 2),
@@ -168,7 +175,7 @@ def served(form: str, name: str) -> list[str]:
 
 
 ON_PLANES = {"three-taps", "strided", "stem", "skipping", "pointwise", "one-channel"}
-ON_PLANES |= {"patches"}
+ON_PLANES |= {"patches", "cropped-away"}
 UNDILATED = ON_PLANES | {"undilated-volume", "undilated-line"}
 ON_PLANES |= {"dense", "cropped", "few-features"}
 VOLUMES = {"volume", "undilated-volume", "flat-volume"}

@@ -33,7 +33,8 @@ def input_gradient(
     strides, rank = settings.strides, len(spatial)
     lows = [low for low, _ in settings.pairs]
     reached = [n + low for n, low in zip(spatial, lows, strict=True)]
-    counts = [-(-size // s) for size, s in zip(reached, strides, strict=True)]
+    # At least one, which is cut off again, where the border crops all inputs.
+    counts = [max(-(-n // s), 1) for n, s in zip(reached, strides, strict=True)]
     plain = replace(settings, strides=(1,) * rank, pairs=((0, 0),) * rank)
     convolve_back = PLAIN[rank].input_gradient
     phases = []
