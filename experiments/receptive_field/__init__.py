@@ -48,7 +48,7 @@ __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
 DATA = ("digits",)
 PLAIN = 6  # layers of the arms, and one of the depths
 DEEPEST = 16  # whose field, 33, still lies inside the canvas
-QUICK = {"steps": 60, "draws": 16, "depths": "4,6", "num_seeds": 1}
+QUICK = {"steps": 60, "draws": 16, "depths": "2,6", "num_seeds": 1}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from cnn_jax.ops import (
     receptive_field,
 )
 from experiments.harness.claims import Grid, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.seeds import normals
 from experiments.receptive_field.stacks import (
     KNOWN,
@@ -124,7 +125,7 @@ def _prefixes(dilations: tuple[int, ...]) -> list[Seen]:
             inputs = conv(inputs, kernel, kernel_dilation=dilation)
         return inputs
 
-    @jax.jit
+    @brief
     def measure(kernels: Array) -> Measured:
         return jax.lax.map(lambda each: look(apply, each, inputs), kernels)
 
@@ -202,7 +203,7 @@ def _ranks(keys: Array) -> list[int]:
     """Ranks of a 2x2 average pool and of dilated kernels: uniform, one per seed."""
     units = jnp.eye(SIDE**2).reshape(-1, SIDE, SIDE, 1)
 
-    @jax.jit
+    @brief
     def written(keys: Array) -> tuple[Array, Array]:
         drawn = jax.vmap(lambda key: normals(key, (9,))[0])(keys)
         kernels = jnp.concatenate([jnp.ones((1, 9)), drawn]).reshape(-1, 3, 3, 1, 1)

@@ -35,6 +35,7 @@ from experiments.receptive_field.spreads import exponent
 
 NUM_PROBES = 16  # test digits in the middle of a canvas, whose gradients are taken
 BATCH = 8  # canvases per step
+BRIEF_STEPS = 500  # which take less time than compiling them well
 # Of Adam; the lowest training loss in `python -m experiments.receptive_field.tuning`.
 LEARNING_RATES = {
     "plain": 1e-2,
@@ -118,8 +119,9 @@ def fit(
         jnp.asarray(steps),
     )
     states = over_seeds(partial(_initial, config=config), brief)(keys)
+    jit = brief if steps * len(keys) <= BRIEF_STEPS else jax.jit
     trained = lab.fit(
-        over_seeds(partial(chunk, config=config)),
+        over_seeds(partial(chunk, config=config), jit),
         states,
         data,
         num_chunks=-(-steps // config.chunk_steps),

@@ -17,6 +17,7 @@ from jax import Array
 
 from cnn_jax.instruments import bounding_box, coverage, gradient_support
 from cnn_jax.ops import Field, Layer, conv, receptive_field
+from experiments.harness.compilation import brief
 
 Block = tuple[Layer, ...]
 Measured = tuple[Array, Array, Array, Array]
@@ -156,7 +157,7 @@ def see(net: Net, size: int, rank: int = 1) -> Seen:
     spatial = (size,) * rank
     inputs = jnp.zeros((1, *spatial, 1))
     out = jax.eval_shape(partial(apply_ones, net), inputs).shape[1:-1]
-    measured = jax.jit(lambda inputs: look(partial(_apply, net), None, inputs))(inputs)
+    measured = brief(lambda inputs: look(partial(_apply, net), None, inputs))(inputs)
     return seen(measured, receptive_field(flat(net), spatial), out)
 
 
