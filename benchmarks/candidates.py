@@ -23,7 +23,7 @@ from benchmarks import peers, results
 from benchmarks.convolution import parse_batches, parse_layers
 from benchmarks.layers import LAYERS, Layer
 from benchmarks.timing import interleaved
-from cnn_jax.ops.algorithms import Settings, selection
+from cnn_jax.ops.algorithms import Settings, registry, selection
 from cnn_jax.ops.algorithms.autotune import candidates
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.windows import resolve_padding
@@ -76,7 +76,7 @@ def _names(layer: Layer, form: str, batch: int) -> list[str]:
     names = candidates(form, batch, layer.spatial, layer.kernel_shape, settings, dtype)
     # A loop over groups leaves the choice inside of it to "auto".
     chosen = _chosen(layer, form, batch)
-    kept = [name for name in names if name != selection.GROUPED]
+    kept = [name for name in names if name != registry.GROUPED]
     return list(dict.fromkeys(["lax", *kept, chosen]))
 
 
@@ -94,7 +94,7 @@ def _call(
     if name == "lax":
         convolve = partial(peers.by_lax, layer)
     else:
-        name = "auto" if name == selection.GROUPED else name
+        name = "auto" if name == registry.GROUPED else name
         convolve = partial(
             convolution, settings=_settings(layer), algorithms=(name,) * 3
         )
@@ -156,8 +156,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--forms",
         type=lambda text: text.split(","),
-        default=list(selection.FORMS),
-        help="comma list of " + ", ".join(selection.FORMS),
+        default=list(registry.FORMS),
+        help="comma list of " + ", ".join(registry.FORMS),
     )
     parser.add_argument(
         "--loop",

@@ -33,6 +33,7 @@ ALLOWED = {
 OPS_ORDER = (
     "windows",
     "algorithms",
+    "registry",
     "selection",
     "autotune",
     "lowering",

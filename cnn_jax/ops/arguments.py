@@ -91,6 +91,18 @@ def check_algorithm(
         )
 
 
+def check_preferred(dtype: DTypeLike, settings: Settings) -> None:
+    """Raises ValueError if the preferred element type is narrower than the arrays'."""
+    if settings.preferred_element_type is None:
+        return
+    preferred, given = jnp.dtype(settings.preferred_element_type), jnp.dtype(dtype)
+    if preferred.itemsize < given.itemsize:
+        raise ValueError(
+            f"preferred_element_type: expected at least as wide as the arrays' "
+            f"{given}, got {preferred}"
+        )
+
+
 def check_inputs(inputs: Array) -> None:
     """Raises ValueError unless the inputs have one to three spatial axes."""
     if inputs.ndim not in (3, 4, 5):

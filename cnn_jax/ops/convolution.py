@@ -23,6 +23,7 @@ from cnn_jax.ops.arguments import (
     check_channels,
     check_inputs,
     check_kernel,
+    check_preferred,
     promote,
     unpadded,
 )
@@ -105,7 +106,8 @@ def conv(
     Raises:
       ValueError: wrong rank; channels or bias that do not match; groups that do not
         divide; a kernel larger than the padded input; an unknown padding or algorithm;
-        an algorithm that does not serve the window, the settings or the dtype.
+        an algorithm that does not serve the window, the settings or the dtype; a
+        preferred_element_type narrower than the arrays'.
 
     Reference:
       Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
@@ -125,6 +127,7 @@ def conv(
         preferred_element_type,
     )
     check_algorithm(algorithm, inputs.dtype, window, settings)
+    check_preferred(inputs.dtype, settings)
     prepare, settings, out = resolve(inputs.shape[1:-1], window, padding, settings)
     inputs = prepare(inputs)
     if 0 in out:

@@ -20,6 +20,7 @@ from cnn_jax.ops.arguments import (
     check_algorithm,
     check_inputs,
     check_kernel,
+    check_preferred,
     promote,
     unpadded,
 )
@@ -100,6 +101,7 @@ def conv_transpose(
         preferred_element_type,
     )
     check_algorithm(algorithm, inputs.dtype, window, settings)
+    check_preferred(inputs.dtype, settings)
     spatial = _spatial(inputs.shape[1:-1], window, padding, settings, output_shape)
     prepare, settings, _ = resolve(spatial, window, padding, settings)
     # conv is convolution ∘ prepare, so its transpose takes their transposes in turn.

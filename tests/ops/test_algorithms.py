@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from cnn_jax.ops import conv
+from cnn_jax.ops import conv, conv_transpose
 from cnn_jax.ops.algorithms import Settings
-from cnn_jax.ops.algorithms.selection import FORMS, select
+from cnn_jax.ops.algorithms.registry import FORMS
+from cnn_jax.ops.algorithms.selection import select
 from tests.trees import assert_same_trees
 
 ALGORITHMS = ["direct", "im2col", "shifted", "banded", "fourier"]
@@ -225,7 +226,7 @@ def plain(
             plain(strides=2, dilation=2),
             ("im2col", "direct", "imagewise"),
         ),
-        (8, 10**5, (3, 512, 512), plain(rank=1), ("direct", "direct", "imagewise")),
+        (8, 10**5, (3, 512, 512), plain(rank=1), ("direct",) * 3),
         (8, 32, (3, 3, 1, 6), plain(groups=6), ("shifted", "shifted", "depthwise")),
         (8, 32, (9, 9, 1, 6), plain(groups=6), ("direct",) * 3),
         (8, 16, (5, 5, 3, 16), plain(groups=2), ("grouped",) * 3),
@@ -260,10 +261,17 @@ def plain(
         (8, 32, (3, 3, 64, 5), plain(), ("tall", "tall", "col2im")),
         (8, 32, (3, 3, 15, 4), plain(), ("direct", "direct", "col2im")),
         (8, 32, (3, 3, 64, 9), plain(), ("tall",) * 3),
+        (4, 32, (5, 5, 64, 3), plain(), ("tall", "tall", "col2im")),
+        (8, 64, (2, 2, 64, 64), plain(strides=8), ("direct", "im2col", "im2col")),
+        (8, 64, (2, 2, 64, 64), plain(strides=3), ("direct", "phases", "im2col")),
+        (8, 2500, (3, 3, 64, 3), plain(), ("tall",) * 3),
+        (8, 200, (3, 3, 3, 64, 3), plain(rank=3), ("planes",) * 3),
+        (1, 10**7, (9, 32, 8), plain(rank=1), ("direct",) * 3),
         (8, 32, (5, 5, 1, 6), plain(input_dilation=2), ("direct",) * 3),
         (8, 16, (3, 3, 3, 3, 64), plain(rank=3), ("im2col",) * 3),
         (8, 16, (3, 3, 3, 9, 64), plain(rank=3), ("planes",) * 3),
         (8, 16, (3, 3, 3, 9, 64), plain(rank=3, dilation=2), ("planes",) * 3),
+        (8, 16, (9, 3, 3, 9, 64), plain(rank=3), ("direct", "direct", "imagewise")),
         (8, 16, (3, 3, 3, 64, 3), plain(rank=3), ("col2im",) * 3),
         (1, 4, (3, 3, 3, 64, 512), plain(rank=3), ("direct", "im2col", "im2col")),
         (
@@ -291,6 +299,30 @@ def test_auto_follows_its_rule(
     spatial = (size,) * len(settings.strides)
     chosen = [select(form, spatial, kernel, settings, images) for form in FORMS]
     assert tuple(chosen) == algorithms
+
+
+def test_windows_as_large_as_the_inputs_are_not_copied_per_pixel() -> None:
+    whole = Settings((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1))
+    chosen = [select(form, (16, 16), (16, 16, 64, 3), whole, 16) for form in FORMS]
+    assert chosen == ["tall", "tall", "im2col"]
+
+
+@pytest.mark.parametrize("features", [4, 1])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_integers_are_convolved_whatever_the_rule_takes(
+    rank: int, features: int
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(-9, 9, (1, *(6,) * rank, 16))
+    k = rng.integers(-9, 9, (*(3,) * rank, 16, features))
+    x, k = jnp.asarray(x, jnp.int32), jnp.asarray(k, jnp.int32)
+    outputs = jax.jit(conv)(x, k)
+    wide = jax.jit(partial(conv, algorithm="direct"))(jnp.float32(x), jnp.float32(k))
+    np.testing.assert_array_equal(outputs, wide)
+    back = jax.jit(partial(conv_transpose, algorithm="im2col"))(outputs, k)
+    wide = jax.jit(conv_transpose)(jnp.float32(outputs), jnp.float32(k))
+    assert back.dtype == jnp.int32
+    np.testing.assert_allclose(back, wide, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["one-channel", "groups"])

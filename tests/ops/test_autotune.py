@@ -15,7 +15,7 @@ from jax import lax
 from cnn_jax.data import cache
 from cnn_jax.ops import Choice, conv, recording_choices
 from cnn_jax.ops.algorithms import Settings, autotune, choices
-from cnn_jax.ops.algorithms.selection import FORMS, GROUPED
+from cnn_jax.ops.algorithms.registry import FORMS, GROUPED
 
 tuned = partial(conv, algorithm="autotune")
 X, K = jnp.ones((1, 5, 2)), jnp.ones((3, 2, 2))

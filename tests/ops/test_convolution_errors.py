@@ -61,6 +61,13 @@ from cnn_jax.ops import conv, convolve
             r"a divisor of 4 channels and 5 features, got 2",
         ),
         (
+            (1, 5, 1),
+            (3, 1, 1),
+            {"preferred_element_type": jnp.bfloat16},
+            r"preferred_element_type: expected at least as wide as the arrays' "
+            "float32, got bfloat16",
+        ),
+        (
             (1, 5, 4),
             (3, 2, 5),
             {"feature_group_count": 0},

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cnn_jax.ops import ALGORITHM_NAMES, conv, output_size
 from cnn_jax.ops.algorithms import Settings
-from cnn_jax.ops.algorithms.selection import FORMS, serving
+from cnn_jax.ops.algorithms.registry import FORMS, serving
 from tests import reference
 
 # What "autotune" chooses is one of the others.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.ops.algorithms import Settings, direct, winograd
-from cnn_jax.ops.algorithms.selection import FORMS
+from cnn_jax.ops.algorithms.registry import FORMS
 
 IMAGES, SPATIAL, CHANNELS, FEATURES = 3, (13, 11), 8, 6
 SETTINGS = Settings((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))

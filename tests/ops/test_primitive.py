@@ -16,9 +16,9 @@ from jax import lax
 from jax.test_util import check_grads
 
 from cnn_jax.ops import conv
-from cnn_jax.ops.algorithms import Settings, direct, selection
+from cnn_jax.ops.algorithms import Settings, direct, registry
 from cnn_jax.ops.algorithms.primitive import convolution
-from cnn_jax.ops.algorithms.selection import FORMS
+from cnn_jax.ops.algorithms.registry import FORMS
 from tests.trees import assert_same_trees
 
 # spatial, window, channels, features, settings: one of each kind that "auto" tells
@@ -171,13 +171,13 @@ def served(form: str, name: str) -> list[str]:
     """The algorithms that compute a case."""
     _, window, channels, features, settings = CASES[name]
     shape = (*window, channels // settings.feature_group_count, features)
-    return selection.serving(form, shape, settings, "float64")
+    return registry.serving(form, shape, settings, "float64")
 
 
-ON_PLANES = {"three-taps", "strided", "stem", "skipping", "pointwise", "one-channel"}
-ON_PLANES |= {"patches", "cropped-away"}
+ON_PLANES = {"strided", "stem", "skipping", "pointwise", "one-channel", "patches"}
+ON_PLANES |= {"cropped-away"}
 UNDILATED = ON_PLANES | {"undilated-volume", "undilated-line"}
-ON_PLANES |= {"dense", "cropped", "few-features"}
+ON_PLANES |= {"three-taps", "dense", "cropped", "few-features"}
 VOLUMES = {"volume", "undilated-volume", "flat-volume"}
 LINES = {"line", "undilated-line"}
 SPECIAL = {

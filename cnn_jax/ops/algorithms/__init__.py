@@ -83,6 +83,9 @@ def transposed_input_gradient(forward: Forward) -> Gradient:
     def input_gradient(
         cotangent: Array, kernel: Array, settings: Settings, spatial: Sequence[int]
     ) -> Array:
+        if not jnp.issubdtype(cotangent.dtype, jnp.inexact):  # jax transposes floats
+            flipped = flipped_input_gradient(forward)
+            return flipped(cotangent, kernel, settings, spatial)
         channels = settings.feature_group_count * kernel.shape[-2]
         shape = (len(cotangent), *spatial, channels)
         primal = jax.ShapeDtypeStruct(shape, cotangent.dtype)
@@ -132,7 +135,10 @@ def turn(
     out: Sequence[int],
     spatial: Sequence[int],
 ) -> Settings:
-    """Of the convolution that leads back from the outputs' sizes to the inputs'."""
+    """The settings of the convolution that leads back from the outputs to the inputs.
+
+    Strides and input dilation change places, the padding is what fits; the rest stays.
+    """
     pairs = []
     axes = zip(
         spatial,

@@ -18,7 +18,14 @@ import numpy as np
 from jax import Array
 
 from cnn_jax.ops.algorithms import Settings, choices
-from cnn_jax.ops.algorithms.selection import GROUPED, MAX_ELEMENTS, MAX_TAPS, serving
+from cnn_jax.ops.algorithms.registry import GROUPED, serving
+from cnn_jax.ops.algorithms.selection import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_PHASES,
+    MAX_TAPS,
+    growth,
+)
 
 _INEXACT = "winograd4"
 _ROUNDS = 5
@@ -114,7 +121,10 @@ def candidates(
     last = settings.out(spatial, window)[-1]
     affordable = {
         "im2col": images * out * math.prod(window) * channels * groups <= MAX_ELEMENTS,
-        "col2im": images * out * math.prod(window) * features <= MAX_ELEMENTS,
+        "col2im": images * math.prod((*padded, *window)) * features <= MAX_ELEMENTS,
+        "space_to_depth": growth(window, settings) <= 2,
+        "phases": math.prod(settings.strides) <= MAX_PHASES,
+        "planes": window[0] <= MAX_DEPTH,
         "shifted": math.prod(window) <= MAX_TAPS,
         "banded": band * last < MAX_ELEMENTS // 8,
         "depthwise": math.prod(window) <= MAX_TAPS,

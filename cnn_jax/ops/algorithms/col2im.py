@@ -55,7 +55,7 @@ def kernel_gradient(
 ) -> Array:
     """One matrix product of all pixels with all windows of the cotangent.
 
-        K̄ = Xᵀ·P, P [N·spatial, window·O] the windows of ȳ, flipped
+        Z = Xᵀ·P, P [N·spatial, window·O] the windows of ȳ;  k̄[w] = z[window − 1 − w]
 
     Args:
       inputs: [N, *spatial, C].
@@ -77,5 +77,5 @@ def kernel_gradient(
         windows.reshape(len(pixels), taps * features),
         precision=settings.precision,
     )
-    kernel = products.reshape(-1, taps, features).swapaxes(0, 1)
-    return kernel[::-1].reshape(*window, -1, features)
+    by_tap = products.reshape(-1, taps, features).swapaxes(0, 1)
+    return by_tap[::-1].reshape(*window, -1, features)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cnn_jax.ops.algorithms import Settings, autotune, selection
+from cnn_jax.ops.algorithms import Settings, autotune, registry, selection
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Problem:
       settings: strides, padding, dilations, groups, precision.
       spatial: sizes of the inputs.
       window: sizes of the kernel.
-      algorithms: names for the three forms, in the order of `selection.FORMS`; "auto"
+      algorithms: names for the three forms, in the order of `registry.FORMS`; "auto"
         and "autotune" are chosen where the primitive is lowered.
     """
 
@@ -71,9 +71,9 @@ def _compute(
     name = _chosen(form, on_cpu, left.shape, right.shape, problem)
     if name == "autotune":
         name = _measured(form, on_cpu, left, right, problem=problem, dtype=dtype)
-    if name == selection.GROUPED:
+    if name == registry.GROUPED:
         return _by_groups(form, on_cpu, left, right, problem=problem, dtype=dtype)
-    algorithm = selection.FORMS[form][name]
+    algorithm = registry.FORMS[form][name]
     if form == "forward":
         preferred = None if dtype == left.dtype else dtype
         settings = replace(settings, preferred_element_type=preferred)
@@ -90,7 +90,7 @@ def _chosen(
     problem: Problem,
 ) -> str:
     """The algorithm's name for arrays of these shapes, without an axis B."""
-    name = problem.algorithms[list(selection.FORMS).index(form)]
+    name = problem.algorithms[list(registry.FORMS).index(form)]
     if name != "auto":
         return name
     if not on_cpu:
@@ -131,7 +131,7 @@ def _by_groups(
     groups = problem.settings.feature_group_count
     settings = replace(problem.settings, feature_group_count=1)
     dense = replace(problem, settings=settings)
-    if selection.GROUPED in problem.algorithms:  # measured as one of the candidates
+    if registry.GROUPED in problem.algorithms:  # measured as one of the candidates
         dense = replace(dense, algorithms=("autotune",) * 3)
     split = (_split(left, groups), _split(right, groups))
     outputs = lower(form, on_cpu, *split, problem=dense, dtype=dtype)

@@ -24,9 +24,9 @@ from cnn_jax.ops.windows import dilate, pad, span
 def forward(inputs: Array, kernel: Array, settings: Settings) -> Array:
     """One convolution of planes per tap of the depth, summed.
 
-        y[n, p, q, o] = Σ_t ( Σ_w Σ_c x[n, s·p + d·t, s·q + d·w, c] · k[t, w, c, o] )
+        y[n, p] = Σ_t plane(x[n, s·p + d·t − low], k[t])
 
-    p and t run along the depth, q and w over the two axes of a plane.
+    where p and t run along the depth and plane is the convolution of two planes.
 
     16-bit floats are summed in float32.
 

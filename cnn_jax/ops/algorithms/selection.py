@@ -5,118 +5,10 @@ measurements are in benchmarks/README.md. Elsewhere "auto" is "direct" in all fo
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-import jax.numpy as jnp
-from jax import Array
-from jax.typing import DTypeLike
-
-from cnn_jax.ops.algorithms import (
-    Forward,
-    Gradient,
-    Settings,
-    banded,
-    col2im,
-    depthwise,
-    direct,
-    fourier,
-    im2col,
-    imagewise,
-    phases,
-    planes,
-    pointwise,
-    shifted,
-    space_to_depth,
-    tall,
-    winograd,
-)
-
-FORWARD: dict[str, Forward] = {
-    "direct": direct.forward,
-    "im2col": im2col.forward,
-    "shifted": shifted.forward,
-    "banded": banded.forward,
-    "tall": tall.forward,
-    "planes": planes.forward,
-    "col2im": col2im.forward,
-    "space_to_depth": space_to_depth.forward,
-    "winograd2": partial(winograd.forward, 2),
-    "winograd4": partial(winograd.forward, 4),
-    "fourier": fourier.forward,
-    "pointwise": pointwise.forward,
-}
-INPUT_GRADIENT: dict[str, Gradient] = {
-    "direct": direct.input_gradient,
-    "im2col": im2col.input_gradient,
-    "shifted": shifted.input_gradient,
-    "banded": banded.input_gradient,
-    "tall": tall.input_gradient,
-    "planes": planes.input_gradient,
-    "col2im": col2im.input_gradient,
-    "winograd2": partial(winograd.input_gradient, 2),
-    "winograd4": partial(winograd.input_gradient, 4),
-    "fourier": fourier.input_gradient,
-    "pointwise": pointwise.input_gradient,
-    "phases": phases.input_gradient,
-    "space_to_depth": space_to_depth.input_gradient,
-}
-KERNEL_GRADIENT: dict[str, Gradient] = {
-    "direct": direct.kernel_gradient,
-    "im2col": im2col.kernel_gradient,
-    "shifted": shifted.kernel_gradient,
-    "banded": banded.kernel_gradient,
-    "tall": tall.kernel_gradient,
-    "planes": planes.kernel_gradient,
-    "col2im": col2im.kernel_gradient,
-    "winograd2": partial(winograd.kernel_gradient, 2),
-    "winograd4": partial(winograd.kernel_gradient, 4),
-    "fourier": fourier.kernel_gradient,
-    "pointwise": pointwise.kernel_gradient,
-    "imagewise": imagewise.kernel_gradient,
-    "space_to_depth": space_to_depth.kernel_gradient,
-    "depthwise": depthwise.kernel_gradient,
-}
-FORMS: dict[str, Mapping[str, Callable[..., Array]]] = {
-    "forward": FORWARD,
-    "input_gradient": INPUT_GRADIENT,
-    "kernel_gradient": KERNEL_GRADIENT,
-}
-# A loop over the groups, each a convolution of its own with its own choice.
-GROUPED = "grouped"
-
-
-def serving(
-    form: str, kernel_shape: Sequence[int], settings: Settings, dtype: DTypeLike
-) -> list[str]:
-    """The names of the form's algorithms that compute it for these settings.
-
-    Args:
-      form: "forward", "input_gradient" or "kernel_gradient".
-      kernel_shape: (*window, C // groups, O).
-      settings: strides, padding, dilations, groups.
-      dtype: of the arrays.
-    """
-    *window, channels, _ = kernel_shape
-    is_dense = settings.feature_group_count == 1
-    plain = is_dense and max(settings.input_dilation) == 1
-    undilated = plain and max(settings.kernel_dilation) == 1
-    real = jnp.issubdtype(dtype, jnp.floating)
-    some = {
-        "pointwise": plain and max(window) == 1,
-        "tall": form == "forward" or (plain and len(window) == 2),
-        "planes": len(window) == 3 and (plain or (is_dense and form == "forward")),
-        "col2im": plain and max(settings.strides) == 1,
-        "phases": undilated,
-        "space_to_depth": undilated,
-        "imagewise": plain,
-        "depthwise": channels == 1,
-        "winograd2": real and winograd.serves(window, settings),
-        "winograd4": real and winograd.serves(window, settings),
-        "fourier": real,
-    }
-    return [name for name in FORMS[form] if some.get(name, True)]
-
+from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms.registry import GROUPED
 
 # Whole rows: at least 5 taps along them, rows at most 9 windows long, and enough of
 # them that making the matrix does not count.
@@ -132,9 +24,13 @@ _VECTOR = 8
 # As inputs or outputs, fewer do not either, if each is in few windows, its copies.
 _FEW = 4
 _MAX_COPIES = 9
-# What planes' windows grow by in space-to-depth: 11x11 of stride 4 to 12x12 pays.
+# What windows grow by in space-to-depth: 11x11 of stride 4 to 12x12 pays.
 _MAX_GROWTH = 1.2
 _MAX_DEEPENED = 32
+# Copies of the outputs' windows pay where the outputs are not much fewer than inputs.
+_MAX_SHRINKING = 1.5
+MAX_DEPTH = 8  # taps along it, each compiled by itself
+MAX_PHASES = 16  # of the strides, each compiled by itself
 # XLA hands no convolution between so few channels to its slower library.
 _MAX_EIGEN_CHANNELS = 16
 _FEW_POSITIONS = 1024
@@ -183,27 +79,52 @@ def select(
         return "shifted"
     if _is_patchwise(window, settings):
         return "space_to_depth"
+    pixels = images * math.prod(spatial)
     positions = images * math.prod(settings.out(spatial, window))
-    name = _DENSE[form](kernel_shape, settings, positions)
-    copied = {"im2col": channels, "col2im": features}.get(name, 0)
-    if positions * taps * copied > MAX_ELEMENTS:
-        return "imagewise" if form == "kernel_gradient" else "direct"
+    name = _DENSE[form](kernel_shape, settings, positions, pixels)
+    copied = {"im2col": positions * channels, "col2im": pixels * features}
+    if taps * copied.get(name, 0) > MAX_ELEMENTS:
+        return _without_copies(form, kernel_shape, settings)
     return name
+
+
+def _without_copies(form: str, kernel_shape: Sequence[int], settings: Settings) -> str:
+    """What needs no more memory than an image's windows."""
+    *window, channels, _ = kernel_shape
+    to_kernel = form == "kernel_gradient"
+    if max(settings.strides) > 1:
+        return "imagewise" if to_kernel else "direct"
+    if len(window) == 2:
+        return "tall" if to_kernel or channels > _VECTOR else "direct"
+    return "planes" if len(window) == 3 and window[0] <= MAX_DEPTH else "direct"
+
+
+def growth(window: Sequence[int], settings: Settings) -> float:
+    """How many times larger space-to-depth makes the window, with zeros."""
+    pairs = zip(window, settings.strides, strict=True)
+    return math.prod(-(-k // s) * s for k, s in pairs) / math.prod(window)
 
 
 def _is_patchwise(window: Sequence[int], settings: Settings) -> bool:
     """Whether windows do not overlap: as an embedding of patches, a matrix product."""
     pairs = zip(window, settings.strides, strict=True)
-    return max(settings.kernel_dilation) == 1 and all(k <= s for k, s in pairs)
+    apart = max(settings.kernel_dilation) == 1 and all(k <= s for k, s in pairs)
+    return apart and growth(window, settings) <= _MAX_GROWTH
 
 
 def _fits(window: Sequence[int], settings: Settings) -> bool:
     """Whether space-to-depth of planes multiplies by few zeros."""
-    pairs = zip(window, settings.strides, strict=True)
-    grown = math.prod(-(-k // s) * s for k, s in pairs)
     is_strided = max(settings.strides) > 1 and max(settings.kernel_dilation) == 1
-    few_zeros = grown <= _MAX_GROWTH * math.prod(window)
+    few_zeros = growth(window, settings) <= _MAX_GROWTH
     return len(window) == 2 and is_strided and few_zeros
+
+
+def _is_thin(kernel_shape: Sequence[int], positions: int, pixels: int) -> bool:
+    """Whether features are so few that the outputs' windows are the least to copy."""
+    *window, channels, features = kernel_shape
+    in_few_windows = len(window) != 2 or math.prod(window) <= _MAX_COPIES
+    few = features <= _FEW and channels >= 4 * features
+    return few and in_few_windows and pixels <= _MAX_SHRINKING * positions
 
 
 def _is_deep(kernel_shape: Sequence[int], positions: int) -> bool:
@@ -212,7 +133,7 @@ def _is_deep(kernel_shape: Sequence[int], positions: int) -> bool:
 
 
 def _dense_forward(
-    kernel_shape: Sequence[int], settings: Settings, positions: int
+    kernel_shape: Sequence[int], settings: Settings, positions: int, pixels: int
 ) -> str:
     *window, channels, features = kernel_shape
     strided, deep = max(settings.strides) > 1, _is_deep(kernel_shape, positions)
@@ -225,9 +146,9 @@ def _dense_forward(
         return "im2col"
     if strided:
         return "direct"
-    if features <= _FEW and channels >= 4 * features:
+    if _is_thin(kernel_shape, positions, pixels):
         return "col2im"
-    if len(window) == 3:
+    if len(window) == 3 and window[0] <= MAX_DEPTH:
         return "planes"
     if len(window) == 2 and channels > _VECTOR:
         return "tall" if max(channels, features) > _MAX_EIGEN_CHANNELS else "direct"
@@ -235,7 +156,7 @@ def _dense_forward(
 
 
 def _dense_input_gradient(
-    kernel_shape: Sequence[int], settings: Settings, positions: int
+    kernel_shape: Sequence[int], settings: Settings, positions: int, pixels: int
 ) -> str:
     *window, channels, features = kernel_shape
     few, strided = channels < _VECTOR, max(settings.strides) > 1
@@ -243,14 +164,15 @@ def _dense_input_gradient(
         return "im2col"
     if strided and max(settings.kernel_dilation) > 1:
         return "direct"
+    if strided and (few or _fits(window, settings)):
+        return "space_to_depth"
     if strided:
-        deepened = few or _fits(window, settings)
-        return "space_to_depth" if deepened else "phases"
+        return "phases" if math.prod(settings.strides) <= MAX_PHASES else "im2col"
     if few:
         return "im2col"
-    if features <= _FEW and channels >= 4 * features:
+    if _is_thin(kernel_shape, positions, pixels):
         return "col2im"
-    if len(window) == 3:
+    if len(window) == 3 and window[0] <= MAX_DEPTH:
         return "planes"
     if len(window) == 2 and max(channels, features) > _MAX_EIGEN_CHANNELS:
         return "tall"
@@ -258,15 +180,18 @@ def _dense_input_gradient(
 
 
 def _dense_kernel_gradient(
-    kernel_shape: Sequence[int], settings: Settings, positions: int
+    kernel_shape: Sequence[int], settings: Settings, positions: int, pixels: int
 ) -> str:
     *window, channels, features = kernel_shape
     few, strided = channels <= _VECTOR, max(settings.strides) > 1
     narrow = max(channels, features) <= _MAX_EIGEN_CHANNELS
-    if _is_deep(kernel_shape, positions):
+    hardly_overlap = positions * math.prod(window) <= 2 * pixels
+    if hardly_overlap or _is_deep(kernel_shape, positions):
         return "im2col"
-    thin = features <= _VECTOR and channels >= 2 * features
-    if not strided and (thin or (len(window) == 1 and features < channels)):
+    thin = (features <= _VECTOR and channels >= 2 * features) or (
+        len(window) == 1 and features < channels
+    )
+    if thin and not strided and pixels <= _MAX_SHRINKING * positions:
         return "col2im"
     if len(window) == 1:
         return "im2col"
@@ -275,7 +200,7 @@ def _dense_kernel_gradient(
         return "im2col" if small else "tall"
     if channels == 1 or (channels <= _FEW and not strided):
         return "im2col"
-    if len(window) == 3 and not strided:
+    if len(window) == 3 and not strided and window[0] <= MAX_DEPTH:
         return "planes"
     undilated = max(settings.kernel_dilation) == 1
     if len(window) == 2 and undilated and (few or _fits(window, settings)):
