@@ -4,6 +4,7 @@ Where flax.linen has a layer of the same name, fields, defaults, parameter tree 
 initial draws are its own, so either can take the other's place.
 """
 
+from cnn_jax.layers.activations import Maxout, PReLU, RReLU
 from cnn_jax.layers.convolution import (
     Conv,
     ConvLocal,
@@ -18,6 +19,9 @@ __all__ = [
     "ConvLocal",
     "ConvTranspose",
     "DepthwiseConv",
+    "Maxout",
+    "PReLU",
+    "RReLU",
     "SeparableConv",
     "TiledConv",
 ]

@@ -1,5 +1,6 @@
-"""Pure functions of arrays: convolutions, pooling and what they share."""
+"""Pure functions of arrays: convolutions, pooling, normalization, activations."""
 
+from cnn_jax.ops.activations import binarize, htanh, maxout, prelu, rrelu
 from cnn_jax.ops.algorithms.choices import Choice, recording_choices
 from cnn_jax.ops.arguments import ALGORITHM_NAMES
 from cnn_jax.ops.arithmetic import (
@@ -13,6 +14,12 @@ from cnn_jax.ops.arithmetic import (
 )
 from cnn_jax.ops.convolution import conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
+from cnn_jax.ops.normalization import (
+    Statistics,
+    batch_statistics,
+    normalize,
+    update_statistics,
+)
 from cnn_jax.ops.pooling import (
     avg_pool,
     blur_pool,
@@ -35,7 +42,10 @@ __all__ = [
     "Choice",
     "Field",
     "Layer",
+    "Statistics",
     "avg_pool",
+    "batch_statistics",
+    "binarize",
     "blur_pool",
     "conv",
     "conv_transpose",
@@ -46,10 +56,13 @@ __all__ = [
     "global_avg_pool",
     "global_lp_pool",
     "global_max_pool",
+    "htanh",
     "locally_connected",
     "lp_pool",
     "max_pool",
+    "maxout",
     "min_pool",
+    "normalize",
     "num_macs",
     "num_params",
     "output_shapes",
@@ -57,8 +70,11 @@ __all__ = [
     "patches",
     "polyphase_pool",
     "pool",
+    "prelu",
     "receptive_field",
     "recording_choices",
+    "rrelu",
     "separable_conv",
     "tiled_conv",
+    "update_statistics",
 ]
