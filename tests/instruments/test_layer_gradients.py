@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,7 +113,7 @@ def test_gradients_can_be_differentiated_again():
     ("model", "name", "layer"),
     [
         (models.LeNet((2, 2), (3, 3), (4,), 3), "conv1", "conv1"),
-        (models.ResNet(8, features=(2, 2, 2), num_classes=3), "layer1", "layer1_norm"),
+        (models.ResNet(8, features=(2, 2, 2), conv=nn.Conv), "layer1", "layer1_norm"),
     ],
 )
 def test_a_models_activations_are_measured_without_knowing_it(model, name, layer):
