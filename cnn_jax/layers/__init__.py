@@ -12,16 +12,30 @@ from cnn_jax.layers.convolution import (
     SeparableConv,
     TiledConv,
 )
+from cnn_jax.layers.recurrent import (
+    RNN,
+    Bidirectional,
+    GRUCell,
+    LSTMCell,
+    OptimizedLSTMCell,
+    SimpleCell,
+)
 from cnn_jax.layers.transposed import ConvTranspose
 
 __all__ = [
+    "RNN",
+    "Bidirectional",
     "Conv",
     "ConvLocal",
     "ConvTranspose",
     "DepthwiseConv",
+    "GRUCell",
+    "LSTMCell",
     "Maxout",
+    "OptimizedLSTMCell",
     "PReLU",
     "RReLU",
     "SeparableConv",
+    "SimpleCell",
     "TiledConv",
 ]
