@@ -14,7 +14,7 @@ import numpy as np
 State = tuple[np.ndarray, ...]
 
 
-def sigmoid(x: float) -> float:
+def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 

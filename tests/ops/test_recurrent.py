@@ -1,6 +1,7 @@
 """Recurrent layers: their values against loops, each other and closed forms."""
 
 from functools import partial
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
@@ -15,7 +16,7 @@ from tests import reference_recurrent
 from tests.ops.recurrent_cases import CASES, FAST
 from tests.trees import assert_same_trees
 
-TIMES = {
+TIMES: dict[str, Any] = {
     "forward": {},
     "reverse": {"reverse": True},
     "lengths": {"lengths": np.array([3, 0])},
@@ -98,7 +99,7 @@ def test_the_slope_of_an_activation_is_its_derivative(name):
     with jax.enable_x64(True):
         function = activations.function_of(name)
         wanted = jax.vmap(jax.grad(function))(x)
-        got = activations.slope(name, function(x))
+        got = activations.slope(name, function(jnp.asarray(x)))
     np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
 
 

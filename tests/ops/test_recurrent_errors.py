@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +17,8 @@ def params_of(name):
 
 
 X = np.zeros((2, 4, 3))
-H = np.zeros((2, 4))
+H: Any = np.zeros((2, 4))
+PAIR: Any = (H, H)
 ERRORS = {
     "inputs: expected a last axis of 3, as ii/kernel has, got shape (2, 4, 5)": (
         lambda: ops.lstm(params_of("lstm"), np.zeros((2, 4, 5)))
@@ -31,7 +33,7 @@ ERRORS = {
         lambda: ops.lstm(params_of("lstm"), X, H)
     ),
     "carry: expected h of shape (2, 4), got a tree": (
-        lambda: ops.gru(params_of("gru"), X, (H, H))
+        lambda: ops.gru(params_of("gru"), X, PAIR)
     ),
     "carry: expected h of shape (2, 4), got (3, 4)": (
         lambda: ops.rnn_step(params_of("rnn"), np.zeros((3, 4)), X[:, 0])

@@ -103,7 +103,7 @@ def stacked(
         )
     new, outputs = [], jnp.asarray(inputs)
     for level, (one, first) in enumerate(zip(params, carries, strict=True)):
-        if level and dropout_rate:
+        if level and dropout_rate and key is not None:
             outputs = _dropout(jax.random.fold_in(key, level), outputs, dropout_rate)
         last, outputs = layer(one, outputs, first, lengths=lengths)
         new.append(last)

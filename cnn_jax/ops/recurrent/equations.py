@@ -137,7 +137,7 @@ def check_rnn(params: Params, inputs: Array) -> None:
     """Raises ValueError unless params are an RNN's and the inputs have their size."""
     (hidden,) = rnn_sizes(params)
     features = _features(params, "i", inputs, "an RNN")
-    expected = {
+    expected: dict[str, Shape] = {
         "i/kernel": (features, hidden),
         "i/bias?": (hidden,),
         "h/kernel": (hidden, hidden),

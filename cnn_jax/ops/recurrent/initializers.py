@@ -94,7 +94,7 @@ def init_lstm(
         recurrent = _draw(key, f"h{name}", recurrent_kernel_init, shape, dtype)
         params[f"i{name}"] = {"kernel": kernel}
         params[f"h{name}"] = {"kernel": recurrent, "bias": jnp.zeros(features, dtype)}
-    chrono_key = _fold_in(key, "chrono", 0)
+    chrono_key = _fold_in(key, "chrono", 1)
     biases = gate_biases(chrono_key, features, forget_bias, chrono_length, dtype)
     for name in gates:
         if name in biases and (coupled or chrono_length or name == "f"):
@@ -173,7 +173,7 @@ def _draw(
     key: Array, entry: str, init: Initializer, shape: Sequence[int], dtype: DTypeLike
 ) -> Array:
     """A kernel from the key that flax.linen makes for the first parameter there."""
-    return init(_fold_in(key, entry, 0), tuple(shape), dtype)
+    return init(_fold_in(key, entry, 1), tuple(shape), dtype)
 
 
 def _fold_in(key: Array, name: str, index: int) -> Array:

@@ -103,14 +103,15 @@ def mask_of(
     """Which steps lie within the lengths: bool [*N, T]."""
     if lengths is None:
         return None
-    lengths = jnp.asarray(lengths)
+    given, lengths = lengths, jnp.asarray(lengths)
     if lengths.shape != batch or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise ValueError(
             f"lengths: expected integers of shape {batch}, got {lengths.dtype} of "
             f"shape {lengths.shape}"
         )
-    if not isinstance(lengths, jax.core.Tracer) and lengths.size:
-        low, high = np.min(lengths), np.max(lengths)
+    if not isinstance(given, jax.core.Tracer) and lengths.size:
+        known = np.asarray(given)
+        low, high = known.min(), known.max()
         if low < 0 or high > num_steps:
             raise ValueError(
                 f"lengths: expected 0 to T = {num_steps}, got {low} to {high}"

@@ -91,9 +91,8 @@ def rnn(
     equations.check_rnn(params, inputs)
     params, _ = promote(params, inputs)
     name = name_of(activation)
-    weights = Weights(
-        *(params[entry]["kernel"] for entry in "ih"), bias_of(params, "i")
-    )
+    kernel, recurrent_kernel = params["i"]["kernel"], params["h"]["kernel"]
+    weights = Weights(kernel, recurrent_kernel, bias_of(params, "i"))
 
     def advance(projected: Array, state: Arrays) -> Arrays:
         (h,) = state
