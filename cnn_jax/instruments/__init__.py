@@ -1,7 +1,8 @@
-"""Instruments: what a function does to its inputs' symmetries, and what it sees.
+"""Instruments: what a function does to its inputs' symmetries, what it sees, and how
+gradients reach its parts.
 
-Every instrument takes `apply(params, inputs)` and a `params` pytree and knows
-nothing of the model behind them, so it works on any network.
+Every instrument takes `apply(params, inputs)`, or the step of a recurrent network, and
+a `params` pytree and knows nothing of the model behind them, so it works on any.
 """
 
 from cnn_jax.instruments.consistency import (
@@ -11,6 +12,23 @@ from cnn_jax.instruments.consistency import (
     predict_shifted,
     shift_consistency,
     shift_grid,
+)
+from cnn_jax.instruments.gates import (
+    Saturation,
+    gate_values,
+    saturation,
+)
+from cnn_jax.instruments.gradients import (
+    carry_jacobians,
+    half_life,
+    log_carry_gradients,
+    log_jacobian_norms,
+    log_singular_values,
+    lyapunov_slopes,
+)
+from cnn_jax.instruments.layer_gradients import (
+    activation_gradients,
+    log_activation_gradients,
 )
 from cnn_jax.instruments.receptive_field import (
     bounding_box,
@@ -37,9 +55,12 @@ from cnn_jax.instruments.translations import (
 )
 
 __all__ = [
+    "Saturation",
+    "activation_gradients",
     "agreement",
     "band_limit",
     "bounding_box",
+    "carry_jacobians",
     "consistency_of_batch_pairs",
     "coverage",
     "effective_receptive_field",
@@ -47,16 +68,24 @@ __all__ = [
     "equivariance_sides",
     "field_spread",
     "fourier_shift",
+    "gate_values",
     "gradient_map",
     "gradient_support",
+    "half_life",
     "invariance_error",
     "invariance_sides",
+    "log_activation_gradients",
+    "log_carry_gradients",
+    "log_jacobian_norms",
+    "log_singular_values",
     "lost_by_moving",
+    "lyapunov_slopes",
     "peak_displacement",
     "predict_shifted",
     "realigned_sides",
     "relative_error",
     "roll",
+    "saturation",
     "shift_consistency",
     "shift_grid",
     "slide",

@@ -4,6 +4,7 @@ Where flax.linen has a layer of the same name, fields, defaults, parameter tree 
 initial draws are its own, so either can take the other's place.
 """
 
+from cnn_jax.layers.activations import Maxout, PReLU, RReLU
 from cnn_jax.layers.convolution import (
     Conv,
     ConvLocal,
@@ -11,13 +12,30 @@ from cnn_jax.layers.convolution import (
     SeparableConv,
     TiledConv,
 )
+from cnn_jax.layers.recurrent import (
+    RNN,
+    Bidirectional,
+    GRUCell,
+    LSTMCell,
+    OptimizedLSTMCell,
+    SimpleCell,
+)
 from cnn_jax.layers.transposed import ConvTranspose
 
 __all__ = [
+    "RNN",
+    "Bidirectional",
     "Conv",
     "ConvLocal",
     "ConvTranspose",
     "DepthwiseConv",
+    "GRUCell",
+    "LSTMCell",
+    "Maxout",
+    "OptimizedLSTMCell",
+    "PReLU",
+    "RReLU",
     "SeparableConv",
+    "SimpleCell",
     "TiledConv",
 ]

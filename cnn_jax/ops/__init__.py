@@ -1,5 +1,6 @@
-"""Pure functions of arrays: convolutions, pooling and what they share."""
+"""Pure functions of arrays: convolutions, pooling, normalization, activations."""
 
+from cnn_jax.ops.activations import binarize, htanh, maxout, prelu, rrelu
 from cnn_jax.ops.algorithms.choices import Choice, recording_choices
 from cnn_jax.ops.arguments import ALGORITHM_NAMES
 from cnn_jax.ops.arithmetic import (
@@ -13,6 +14,12 @@ from cnn_jax.ops.arithmetic import (
 )
 from cnn_jax.ops.convolution import conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
+from cnn_jax.ops.normalization import (
+    Statistics,
+    batch_statistics,
+    normalize,
+    update_statistics,
+)
 from cnn_jax.ops.pooling import (
     avg_pool,
     blur_pool,
@@ -25,17 +32,38 @@ from cnn_jax.ops.pooling import (
     polyphase_pool,
     pool,
 )
+from cnn_jax.ops.recurrent import (
+    ACTIVATION_NAMES,
+    bidirectional,
+    gru,
+    gru_step,
+    init_gru,
+    init_lstm,
+    init_rnn,
+    lstm,
+    lstm_step,
+    params_from_torch,
+    rnn,
+    rnn_step,
+    scan,
+    stacked,
+)
 from cnn_jax.ops.separable import depthwise_conv, separable_conv
 from cnn_jax.ops.transposed import conv_transpose
 from cnn_jax.ops.windows import PADDING_NAMES, output_size, patches
 
 __all__ = [
+    "ACTIVATION_NAMES",
     "ALGORITHM_NAMES",
     "PADDING_NAMES",
     "Choice",
     "Field",
     "Layer",
+    "Statistics",
     "avg_pool",
+    "batch_statistics",
+    "bidirectional",
+    "binarize",
     "blur_pool",
     "conv",
     "conv_transpose",
@@ -46,19 +74,37 @@ __all__ = [
     "global_avg_pool",
     "global_lp_pool",
     "global_max_pool",
+    "gru",
+    "gru_step",
+    "htanh",
+    "init_gru",
+    "init_lstm",
+    "init_rnn",
     "locally_connected",
     "lp_pool",
+    "lstm",
+    "lstm_step",
     "max_pool",
+    "maxout",
     "min_pool",
+    "normalize",
     "num_macs",
     "num_params",
     "output_shapes",
     "output_size",
+    "params_from_torch",
     "patches",
     "polyphase_pool",
     "pool",
+    "prelu",
     "receptive_field",
     "recording_choices",
+    "rnn",
+    "rnn_step",
+    "rrelu",
+    "scan",
     "separable_conv",
+    "stacked",
     "tiled_conv",
+    "update_statistics",
 ]

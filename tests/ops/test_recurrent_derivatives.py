@@ -1,0 +1,151 @@
+"""Derivatives of the fast recurrent layers, against the plain scan and differences."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.test_util import check_grads
+
+from cnn_jax import ops
+from tests.ops.recurrent_cases import CASES, FAST
+from tests.trees import assert_same_trees
+
+TIMES = {
+    "rnn": {"reverse": True},
+    "lstm": {"lengths": np.array([3, 2])},
+    "gru": {"reverse": True, "lengths": np.array([2, 0]), "keep_order": True},
+    "gru-chung": {},
+}
+
+
+def layer_and_scan(name, **time):
+    """The fast layer and what it is to equal, both functions of (params, x, carry)."""
+    case = CASES[name]
+
+    def slow(params, inputs, carry):
+        return ops.scan(case.step, params, carry, inputs, **time)
+
+    return partial(case.layer, **time), slow
+
+
+def total(function):
+    def loss(*arrays):
+        leaves = jax.tree.leaves(function(*arrays))
+        return sum(jnp.sum(jnp.sin((1 + k) * leaf)) for k, leaf in enumerate(leaves))
+
+    return loss
+
+
+def along(arrays):
+    rng = np.random.default_rng(7)
+    return jax.tree.map(lambda array: rng.normal(size=np.shape(array)), arrays)
+
+
+def dot(left, right):
+    pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
+    return sum(jnp.vdot(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_every_first_and_second_derivative_is_that_of_the_plain_scan(name):
+    params, carry, inputs = CASES[name].draw(steps=3)
+    arrays = (params, inputs, carry)
+    tangents = along(arrays)
+
+    def derivatives(function, arrays):
+        loss = total(function)
+        gradient = jax.grad(loss, (0, 1, 2))
+        forward = jax.jvp(function, arrays, tangents)
+        over_reverse = jax.jvp(gradient, arrays, tangents)
+        reverse = jax.grad(lambda *at: dot(gradient(*at), tangents), (0, 1, 2))(*arrays)
+        return forward, over_reverse, reverse
+
+    with jax.enable_x64(True):
+        got, wanted = jax.jit(
+            lambda arrays: [
+                derivatives(each, arrays)
+                for each in layer_and_scan(name, **TIMES[name])
+            ]
+        )(arrays)
+    assert_same_trees(got, wanted, 1e-11, 1e-11)
+
+
+def test_derivatives_of_both_orders_and_modes_agree_with_differences():
+    params, carry, inputs = CASES["lstm"].draw(steps=3, size=2, hidden=2)
+    loss = jax.jit(CASES["lstm"].layer)
+    with jax.enable_x64(True):
+        check_grads(
+            loss, (params, inputs, carry), order=2, modes=("fwd", "rev"), rtol=1e-6
+        )
+
+
+def test_jacobians_hessians_maps_loops_and_remat_are_those_of_the_plain_scan():
+    params, carry, inputs = CASES["lstm"].draw(steps=3, size=2, hidden=2)
+    many = jax.tree.map(lambda leaf: np.stack([leaf, -leaf, 2 * leaf]), params)
+
+    def everything(function):
+        loss = total(jax.checkpoint(function))
+
+        def descend(params, _):
+            gradient = jax.grad(loss)(params, inputs, carry)
+            return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), gradient
+
+        return {
+            "jacfwd": jax.jacfwd(function)(params, inputs, carry),
+            "hessian": jax.hessian(loss)(params, inputs, carry),
+            "vmap": jax.vmap(jax.grad(loss, (0, 1)), (0, None, None))(
+                many, inputs, carry
+            ),
+            "loop": lax.scan(descend, params, length=2),
+        }
+
+    with jax.enable_x64(True):
+        got, wanted = jax.jit(
+            lambda: [everything(each) for each in layer_and_scan("lstm")]
+        )()
+    assert_same_trees(got, wanted, 1e-10, 1e-10)
+
+
+def test_a_map_over_inputs_under_a_gradient_sums_over_them():
+    params, carry, inputs = CASES["gru"].draw((3, 2), steps=3)
+
+    def mapped(function):
+        def loss(params):
+            outputs = jax.vmap(lambda x, h: function(params, x, h)[1])(inputs, carry)
+            return jnp.sum(outputs**2)
+
+        return jax.grad(loss)(params)
+
+    with jax.enable_x64(True):
+        got, wanted = jax.jit(
+            lambda: [mapped(each) for each in layer_and_scan("gru")]
+        )()
+    assert_same_trees(got, wanted, 1e-12, 1e-12)
+
+
+def test_the_gradient_of_a_kernel_is_one_product_after_the_loop():
+    params, carry, inputs = CASES["lstm"].draw((5,), steps=7, size=40)
+
+    def loss(params):
+        return jnp.sum(CASES["lstm"].layer(params, inputs, carry)[1])
+
+    with jax.enable_x64(True):
+        jaxpr = jax.make_jaxpr(jax.grad(loss))(params)
+        text = jax.jit(jax.grad(loss)).lower(params).as_text()
+    assert "linear_map" in str(jaxpr)
+    assert text.count("stablehlo.while") == 2
+    # Two loops with one product each, x @ kernel before, two kernels' gradients after.
+    assert text.count("stablehlo.dot_general") == 5
+
+
+def test_with_jit_disabled_a_gradient_is_still_computed():
+    params, carry, inputs = CASES["rnn"].draw(steps=2)
+    loss = total(CASES["rnn"].layer)
+    with jax.enable_x64(True):
+        with jax.disable_jit():
+            got = jax.grad(loss)(params, inputs, carry)
+        wanted = jax.grad(loss)(params, inputs, carry)
+    assert_same_trees(got, wanted, 1e-12, 1e-12)
