@@ -283,5 +283,5 @@ def _sum(left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, 
 
 
 def _log10(norm: Array, exponent: Array) -> Array:
-    """log10(norm · 2^exponent)."""
-    return jnp.log10(norm) + exponent.astype(norm.dtype) * math.log10(2)
+    """log10(norm · 2^exponent), exactly 0 of 1/2 · 2¹."""
+    return jnp.log10(2 * norm) + (exponent - 1).astype(norm.dtype) * math.log10(2)
