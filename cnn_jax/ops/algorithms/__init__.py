@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 
@@ -73,6 +73,17 @@ def sum_dtype(dtype: DTypeLike) -> jnp.dtype:
     return jnp.dtype(jnp.float32) if narrow else dtype
 
 
+def zeros_beside(array: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """Zeros that under shard_map vary over the same axes of the mesh as the array.
+
+    A loop's carry has to, and what a function is transposed in: else the sum over the
+    devices that its use asks for is added twice.
+    """
+    zeros = jnp.zeros(shape, dtype)
+    axes = jax.typeof(array).mat.varying
+    return lax.pcast(zeros, tuple(axes), to="varying") if axes else zeros
+
+
 Forward = Callable[[Array, Array, Settings], Array]
 Gradient = Callable[[Array, Array, Settings, Sequence[int]], Array]
 
@@ -88,7 +99,7 @@ def transposed_input_gradient(forward: Forward) -> Gradient:
             return flipped(cotangent, kernel, settings, spatial)
         channels = settings.feature_group_count * kernel.shape[-2]
         shape = (len(cotangent), *spatial, channels)
-        primal = jax.ShapeDtypeStruct(shape, cotangent.dtype)
+        primal = zeros_beside(cotangent, shape, cotangent.dtype)
         transpose = jax.linear_transpose(lambda x: forward(x, kernel, settings), primal)
         return transpose(cotangent)[0]
 
@@ -103,7 +114,7 @@ def transposed_kernel_gradient(forward: Forward) -> Gradient:
     ) -> Array:
         channels = inputs.shape[-1] // settings.feature_group_count
         shape = (*window, channels, cotangent.shape[-1])
-        primal = jax.ShapeDtypeStruct(shape, cotangent.dtype)
+        primal = zeros_beside(cotangent, shape, cotangent.dtype)
         transpose = jax.linear_transpose(lambda k: forward(inputs, k, settings), primal)
         return transpose(cotangent)[0]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cnn_jax.ops.algorithms import Settings, sum_dtype
+from cnn_jax.ops.algorithms import Settings, sum_dtype, zeros_beside
 from cnn_jax.ops.windows import dilate, pad, span
 
 
@@ -51,7 +51,7 @@ def kernel_gradient(
         return tuple(new)
 
     shape = (len(cotangent), *cotangent.shape[2:])
-    zeros = (jnp.zeros(shape, wide),) * len(taps)
+    zeros = (zeros_beside(cotangent, shape, wide),) * len(taps)
     sums = lax.fori_loop(0, cotangent.shape[1], add_row, zeros)
     totals = [jnp.sum(total, range(total.ndim - 1)) for total in sums]
     return jnp.stack(totals).astype(cotangent.dtype).reshape(*window, 1, features)

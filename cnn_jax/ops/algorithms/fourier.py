@@ -39,7 +39,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cnn_jax.ops.algorithms import Settings, sum_dtype
+from cnn_jax.ops.algorithms import Settings, sum_dtype, zeros_beside
 from cnn_jax.ops.windows import dilate, pad, span
 
 
@@ -146,7 +146,7 @@ def _summed(left: Array, right: Array) -> Array:
 
     operands = (left, right)
     shape = jnp.broadcast_shapes(left.shape[1:], right.shape[1:])
-    return lax.fori_loop(0, len(left), add, jnp.zeros(shape, left.dtype))
+    return lax.fori_loop(0, len(left), add, zeros_beside(left, shape, left.dtype))
 
 
 def _images(spectra: Array, sizes: Sequence[int]) -> Array:

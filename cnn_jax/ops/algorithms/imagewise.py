@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cnn_jax.ops.algorithms import Settings
+from cnn_jax.ops.algorithms import Settings, zeros_beside
 from cnn_jax.ops.windows import pad, patches, span
 
 
@@ -58,6 +58,6 @@ def kernel_gradient(
             products.append(jnp.matmul(left.T, right, precision=settings.precision))
         return sums + jnp.stack(products), None
 
-    zeros = jnp.zeros((len(rows), columns, features), inputs.dtype)
+    zeros = zeros_beside(cotangent, (len(rows), columns, features), inputs.dtype)
     sums, _ = lax.scan(add_image, zeros, (padded, cotangent))
     return sums.reshape(*window, inputs.shape[-1], features)
