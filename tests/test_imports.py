@@ -31,6 +31,8 @@ ALLOWED = {
 }
 # Within ops each file imports only files to its left.
 OPS_ORDER = (
+    "dtypes",
+    "meshes",
     "windows",
     "algorithms",
     "registry",

@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
-from cnn_jax.ops.pooling.frames import accumulator
+from cnn_jax.ops.dtypes import accumulator
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 Entries = slice | Sequence[int]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from cnn_jax.ops.pooling.frames import output_dtype
+from cnn_jax.ops.dtypes import output_dtype
 
 
 def prelu(inputs: ArrayLike, slope: ArrayLike) -> Array:

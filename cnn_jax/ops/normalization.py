@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from cnn_jax.ops.pooling.frames import accumulator, output_dtype
+from cnn_jax.ops.dtypes import accumulator, output_dtype
 
 
 class Statistics(NamedTuple):

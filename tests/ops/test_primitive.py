@@ -352,7 +352,9 @@ def loss(x, k):
     thrice = jnp.concatenate([k, k[::-1], k[:, ::-1]], axis=2)
     volumes = conv(wide[:, :, None], thrice[:, None], strides=(2, 1, 2))
     lines = conv(wide[:, 0], thrice[0])
+    spectra = conv(x, k, algorithm="fourier")
     sums = [jnp.sum(maps ** 3), jnp.sum(images ** 2), jnp.sum(each ** 2)]
+    sums.append(jnp.sum(spectra ** 2))
     return sum(sums) + jnp.sum(volumes ** 2) + jnp.sum(lines ** 2)
 wanted = jax.jit(jax.grad(loss, (0, 1)))(x, k)
 by_images, everywhere = NamedSharding(mesh, P("images")), NamedSharding(mesh, P())

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 
+from cnn_jax.ops.meshes import zeros_beside
 from cnn_jax.ops.windows import Pairs, output_size, span
 
 
@@ -71,17 +72,6 @@ def sum_dtype(dtype: DTypeLike) -> jnp.dtype:
     dtype = jnp.dtype(dtype)
     narrow = jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < 4
     return jnp.dtype(jnp.float32) if narrow else dtype
-
-
-def zeros_beside(array: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
-    """Zeros that under shard_map vary over the same axes of the mesh as the array.
-
-    A loop's carry has to, and what a function is transposed in: else the sum over the
-    devices that its use asks for is added twice.
-    """
-    zeros = jnp.zeros(shape, dtype)
-    axes = jax.typeof(array).mat.varying
-    return lax.pcast(zeros, tuple(axes), to="varying") if axes else zeros
 
 
 Forward = Callable[[Array, Array, Settings], Array]

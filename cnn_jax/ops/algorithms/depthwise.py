@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array, lax
 
-from cnn_jax.ops.algorithms import Settings, sum_dtype, zeros_beside
+from cnn_jax.ops.algorithms import Settings, sum_dtype
+from cnn_jax.ops.meshes import zeros_beside
 from cnn_jax.ops.windows import dilate, pad, span
 
 

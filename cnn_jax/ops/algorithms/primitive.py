@@ -20,12 +20,13 @@ from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from cnn_jax.ops.algorithms import Settings
 from cnn_jax.ops.algorithms.lowering import Problem, lower
+from cnn_jax.ops.meshes import varying_alike
 
 # The arrays of each form, and where each letter lies in each array.
 _ROLES = {
@@ -103,21 +104,8 @@ def _bind(form: str, left: Array, right: Array, problem: Problem, dtype) -> Arra
     shape = _output_shape(form, left.shape, right.shape, problem)
     if 0 in left.shape + right.shape + shape:
         return jnp.zeros(shape, dtype)
-    left, right = _varying_alike(left, right)
+    left, right = varying_alike(left, right)
     return _PRIMITIVES[form].bind(left, right, problem=problem, dtype=jnp.dtype(dtype))
-
-
-def _varying_alike(left: Array, right: Array) -> tuple[Array, Array]:
-    """Under shard_map both arrays must vary over the same axes of the mesh."""
-    axes = [frozenset(jax.typeof(array).mat.varying) for array in (left, right)]
-    if axes[0] == axes[1]:
-        return left, right
-    both = axes[0] | axes[1]
-    return _varying(left, both - axes[0]), _varying(right, both - axes[1])
-
-
-def _varying(array: Array, axes: frozenset[str]) -> Array:
-    return lax.pcast(array, tuple(axes), to="varying") if axes else array
 
 
 def _output_shape(

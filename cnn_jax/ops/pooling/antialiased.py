@@ -13,10 +13,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from cnn_jax.ops.dtypes import accumulator, output_dtype
 from cnn_jax.ops.pooling.frames import (
-    accumulator,
     frame,
-    output_dtype,
     slices,
     tree,
 )

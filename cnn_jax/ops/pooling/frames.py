@@ -84,17 +84,6 @@ def frame(
     return Frame(padded, window, steps, pairs, mode, batch_shape)
 
 
-def accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    """Where sums are held: float32 for integers and narrower floats."""
-    wide = jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits >= 32
-    return dtype if wide else jnp.dtype(jnp.float32)
-
-
-def output_dtype(dtype: jnp.dtype) -> jnp.dtype:
-    """What a mean is returned in: the inputs' own type, float32 for integers."""
-    return dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.dtype(jnp.float32)
-
-
 def slices(inputs: Array, axis: int, window: int, stride: int) -> list[Array]:
     """Entry j is every window's j-th element along one axis: inputs[s·i + j]."""
     out = output_size(inputs.shape[axis], window, stride, 1, 0, 0)

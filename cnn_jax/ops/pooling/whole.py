@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from cnn_jax.ops.pooling.frames import accumulator, output_dtype
+from cnn_jax.ops.dtypes import accumulator, output_dtype
 from cnn_jax.ops.pooling.norms import check_exponent, power, root, scale_of
 
 

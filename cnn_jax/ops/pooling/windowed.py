@@ -15,12 +15,11 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from cnn_jax.ops.dtypes import accumulator, output_dtype
 from cnn_jax.ops.pooling.frames import (
     Frame,
-    accumulator,
     fold,
     frame,
-    output_dtype,
 )
 from cnn_jax.ops.pooling.norms import (
     check_exponent,

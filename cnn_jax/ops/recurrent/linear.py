@@ -14,9 +14,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+
+from cnn_jax.ops.meshes import varying_alike
 
 Arrays = tuple[Array, ...]
 Map = Callable[[Arrays, Arrays], Arrays]
@@ -37,22 +39,11 @@ def linear_map(
     Returns:
       A tuple of arrays.
     """
-    arrays = _varying_alike((*operands, *residuals))
+    arrays = varying_alike(*operands, *residuals)
     outputs = _linear.bind(
         *arrays, forward=forward, transposed=transposed, num_operands=len(operands)
     )
     return tuple(outputs)
-
-
-def _varying_alike(arrays: Arrays) -> Arrays:
-    """Under shard_map all arrays must vary over the same axes of the mesh."""
-    axes = [frozenset(jax.typeof(array).mat.varying) for array in arrays]
-    union = frozenset[str]().union(*axes)
-    missing = [tuple(union - own) for own in axes]
-    return tuple(
-        lax.pcast(array, names, to="varying") if names else array
-        for array, names in zip(arrays, missing, strict=True)
-    )
 
 
 def _run(*arrays: Array, forward: Map, num_operands: int, **_: Any) -> Arrays:
