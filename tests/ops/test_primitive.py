@@ -1,9 +1,6 @@
 """The bilinear primitives: derivatives of any order, every vmap, loops and meshes."""
 
 import itertools
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,6 +16,7 @@ from cnn_jax.ops import conv
 from cnn_jax.ops.algorithms import Settings, direct, registry
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.algorithms.registry import FORMS
+from tests.ops.sharded import run_on_four_devices
 from tests.trees import assert_same_trees
 
 # spatial, window, channels, features, settings: one of each kind that "auto" tells
@@ -374,15 +372,7 @@ print("sharded alike", len(jax.devices()))
 
 
 def test_a_mesh_of_devices_gives_the_same_gradients() -> None:
-    flags = "--xla_force_host_platform_device_count=4"
-    ended = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.stdout == "sharded alike 4\n", ended.stderr
+    assert run_on_four_devices(SHARDED) == "sharded alike 4\n"
 
 
 def test_with_jit_disabled_a_convolution_is_still_computed() -> None:

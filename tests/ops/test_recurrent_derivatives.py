@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 
 from cnn_jax import ops
 from tests.ops.recurrent_cases import CASES, FAST
+from tests.ops.sharded import run_on_four_devices
 from tests.trees import assert_same_trees
 
 TIMES = {
@@ -149,3 +150,31 @@ def test_with_jit_disabled_a_gradient_is_still_computed():
             got = jax.grad(loss)(params, inputs, carry)
         wanted = jax.grad(loss)(params, inputs, carry)
     assert_same_trees(got, wanted, 1e-12, 1e-12)
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import PartitionSpec as P
+from cnn_jax.ops import gru, init_gru, init_lstm, lstm
+mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+inputs = jax.random.normal(jax.random.key(0), (8, 5, 3))
+lengths = jnp.arange(8) % 6
+both = init_lstm(jax.random.key(1), 3, 4), init_gru(jax.random.key(2), 4, 4)
+def loss(params, inputs, lengths):
+    _, outputs = lstm(params[0], inputs, lengths=lengths)
+    _, outputs = gru(params[1], outputs, reverse=True)
+    return jnp.sum(outputs ** 2)
+wanted = jax.jit(jax.grad(loss, (0, 1)))(both, inputs, lengths)
+mapped = jax.shard_map(
+    lambda *of: jax.lax.psum(loss(*of), "batch"),
+    mesh=mesh, in_specs=(P(), P("batch"), P("batch")), out_specs=P(),
+)
+got = jax.jit(jax.grad(mapped, (0, 1)))(both, inputs, lengths)
+for part, each in zip(*map(jax.tree.leaves, (got, wanted)), strict=True):
+    assert np.allclose(part, each, atol=1e-5), "values"
+print("sharded alike", len(jax.devices()))
+"""
+
+
+def test_a_mesh_of_devices_gives_the_same_gradients() -> None:
+    assert run_on_four_devices(SHARDED) == "sharded alike 4\n"
