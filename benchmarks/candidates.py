@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from benchmarks import peers, results
 from benchmarks.convolution import parse_batches, parse_layers
-from benchmarks.layers import LAYERS, Layer
+from benchmarks.layers import BOUNDARIES, LAYERS, Layer
 from benchmarks.timing import interleaved
 from cnn_jax.ops.algorithms import Settings, registry, selection
 from cnn_jax.ops.algorithms.autotune import candidates
@@ -150,7 +150,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--layers", type=parse_layers, default=LAYERS, help="parts of layers' names"
+        "--layers",
+        type=partial(parse_layers, layers=LAYERS + BOUNDARIES),
+        default=LAYERS,
+        help="comma list of parts of layers' names, of nets or "
+        + "; ".join(layer.name for layer in BOUNDARIES),
     )
     parser.add_argument("--batches", type=parse_batches, default=(8,))
     parser.add_argument(

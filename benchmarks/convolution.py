@@ -16,7 +16,7 @@ import datetime
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +89,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def parse_layers(text: str) -> list[Layer]:
+def parse_layers(text: str, layers: Sequence[Layer] = LAYERS) -> list[Layer]:
     """The layers whose names contain a part of the comma list."""
     parts = [part.strip() for part in text.split(",")]
-    chosen = [layer for layer in LAYERS if any(part in layer.name for part in parts)]
+    chosen = [layer for layer in layers if any(part in layer.name for part in parts)]
     if not chosen:
-        names = ", ".join(layer.name for layer in LAYERS)
+        names = "; ".join(layer.name for layer in layers)
         raise argparse.ArgumentTypeError(f"{text!r} is part of none of {names}")
     return chosen
 

@@ -1,6 +1,7 @@
 """Convolution layers of known nets: what the benchmark runs over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -78,4 +79,31 @@ LAYERS = (
     Layer("C3D conv1", (16, 112, 112), 3, (3, 3, 3), 64, largest_batch=1),
     Layer("C3D conv2", (16, 56, 56), 64, (3, 3, 3), 128, largest_batch=1),
     Layer("video 3x3x3", (8, 14, 14), 64, (3, 3, 3), 64),
+)
+
+
+def _named_by_shape(*shape: Any, **settings: Any) -> Layer:
+    layer = Layer("", *shape, **settings)
+    return replace(layer, name=layer.shape_text)
+
+
+# Where the rule of `algorithms.selection` turns from one algorithm to another:
+# `benchmarks.candidates` has them beside the layers of nets.
+BOUNDARIES = (
+    _named_by_shape((40, 40), 8, (3, 3), 8),
+    _named_by_shape((80, 80), 4, (3, 3), 4),
+    _named_by_shape((40, 40), 16, (3, 3), 16),
+    _named_by_shape((84, 84), 4, (8, 8), 32, 4, padding="VALID"),
+    _named_by_shape((64, 64), 32, (4, 4), 64, 2),
+    _named_by_shape((32, 32), 64, (4, 4), 128, 2),
+    _named_by_shape((56, 56), 96, (2, 2), 192, 2),
+    _named_by_shape((224, 224), 3, (5, 5), 32, 2),
+    _named_by_shape((32, 32), 64, (3, 3), 3),
+    _named_by_shape((32, 32), 16, (3, 3), 4),
+    _named_by_shape((56, 56), 64, (3, 3), 8),
+    _named_by_shape((32, 32), 64, (7, 7), 3),
+    _named_by_shape((8, 16, 16), 64, (3, 3, 3), 3),
+    _named_by_shape((8, 16, 16), 16, (3, 3, 3), 16),
+    _named_by_shape((8, 14, 14), 64, (3, 3, 3), 64, dilation=2),
+    _named_by_shape((16, 28, 28), 64, (3, 3, 3), 128, 2),
 )

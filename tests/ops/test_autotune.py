@@ -269,6 +269,38 @@ def test_every_candidate_serves_its_settings() -> None:
         assert not {"fourier", "winograd2"} & set(names)
 
 
+@pytest.mark.parametrize(
+    ("spatial", "window", "stride", "left_out"),
+    [
+        ((64, 64), (2, 2), 8, {"space_to_depth", "phases", "col2im"}),
+        ((64, 64), (4, 4), 4, {"col2im"}),
+        ((12, 12, 12), (9, 2, 2), 1, {"planes", "phases", "space_to_depth"}),
+        ((12, 12, 12), (8, 2, 2), 1, {"phases", "space_to_depth"}),
+    ],
+)
+def test_what_takes_long_to_compile_or_much_memory_is_no_candidate(
+    spatial: Any, window: Any, stride: int, left_out: set[str]
+) -> None:
+    rank = len(spatial)
+    ones = (1,) * rank
+    settings = Settings((stride,) * rank, ((0, 0),) * rank, ones, ones)
+    shape = (*window, 16, 64)
+    names = autotune.candidates(
+        "input_gradient", 8, spatial, shape, settings, jnp.dtype("float32")
+    )
+    of_interest = {"space_to_depth", "phases", "col2im", "im2col", "shifted"}
+    of_interest |= {"planes"} if rank == 3 else set()
+    assert of_interest - set(names) == left_out
+
+
+def test_integers_are_tuned_too() -> None:
+    inputs = jnp.arange(64, dtype=jnp.int32).reshape(1, 4, 16)
+    kernel = jnp.ones((3, 16, 4), jnp.int32)
+    tuned = jax.jit(partial(conv, algorithm="autotune"))(inputs, kernel)
+    wanted = jax.jit(partial(conv, algorithm="direct"))(inputs, kernel)
+    np.testing.assert_array_equal(tuned, wanted)
+
+
 def test_the_cache_lies_where_the_data_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choices._cache_directory() == cache.directory()
     monkeypatch.delenv("CNN_JAX_CACHE")
