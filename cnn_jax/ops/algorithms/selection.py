@@ -90,12 +90,13 @@ def select(
 
 def _without_copies(form: str, kernel_shape: Sequence[int], settings: Settings) -> str:
     """What needs no more memory than an image's windows."""
-    *window, channels, _ = kernel_shape
+    *window, channels, features = kernel_shape
     to_kernel = form == "kernel_gradient"
     if max(settings.strides) > 1:
         return "imagewise" if to_kernel else "direct"
     if len(window) == 2:
-        return "tall" if to_kernel or channels > _VECTOR else "direct"
+        wide = min(channels, features) > _VECTOR
+        return "tall" if to_kernel or wide else "direct"
     return "planes" if len(window) == 3 and window[0] <= MAX_DEPTH else "direct"
 
 
@@ -150,9 +151,9 @@ def _dense_forward(
         return "col2im"
     if len(window) == 3 and window[0] <= MAX_DEPTH:
         return "planes"
-    if len(window) == 2 and channels > _VECTOR:
-        return "tall" if max(channels, features) > _MAX_EIGEN_CHANNELS else "direct"
-    return "direct"
+    wide = min(channels, features) > _VECTOR
+    narrow = max(channels, features) <= _MAX_EIGEN_CHANNELS
+    return "tall" if len(window) == 2 and wide and not narrow else "direct"
 
 
 def _dense_input_gradient(
@@ -174,9 +175,8 @@ def _dense_input_gradient(
         return "col2im"
     if len(window) == 3 and window[0] <= MAX_DEPTH:
         return "planes"
-    if len(window) == 2 and max(channels, features) > _MAX_EIGEN_CHANNELS:
-        return "tall"
-    return "direct"
+    narrow = max(channels, features) <= _MAX_EIGEN_CHANNELS or features <= _FEW
+    return "tall" if len(window) == 2 and not narrow else "direct"
 
 
 def _dense_kernel_gradient(
