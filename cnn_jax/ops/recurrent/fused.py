@@ -1,22 +1,21 @@
 """A recurrence over time with a derivative of its own.
 
-    z_t = x_t @ kernel + h_{t-1} @ recurrent_kernel + bias
-    state_t = form(z_t, state_{t-1})
+    state_t = form(x_t @ kernel + bias, h_{t-1} @ recurrent_kernel + recurrent_bias,
+                   state_{t-1})
 
-The tangent of the scan is one linear map (`linear.linear_map`) of the tangents of what
-is added to z and of the first state; kernels, biases and inputs act on it from outside,
-so that their gradients are one product each after the backward scan instead of a sum
-over its steps. Derivatives of the second order are jax's own, of both scans.
+The tangent of the scan is one linear map (`linear.linear_map`) of the tangents dz of
+what the gates see and of the first state; kernels, biases and inputs act on it from
+outside, so that their gradients are one product each after the backward scan instead of
+a sum over its steps. Derivatives of the second order are jax's own, of both scans.
 
-Time comes first: x [T, N, D], kernel [D, P], recurrent_kernel [H, K], bias [Z], states
-[N, H], z [N, Z], mask [T, N, 1]. The first P of Z are what the inputs add to, the last
-K what the state does.
+Time comes first: x [T, N, D], kernel [D, P], recurrent_kernel [H, K], states [N, H],
+dz a tuple of [T, N, some H], mask [T, N, 1].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,11 +43,21 @@ class Recurrence:
 
 
 class Weights(NamedTuple):
-    """Joined kernels [D, P] and [H, K], and a bias [Z] or None."""
+    """Joined kernels [D, P] and [H, K], and what is added, [P] and [K], or None."""
 
     kernel: Array
     recurrent_kernel: Array
     bias: Array | None
+    recurrent_bias: Array | None
+
+    def of_inputs(self, inputs: Array) -> Array:
+        """What a step's inputs give: [N, P]."""
+        return add_bias(inputs @ self.kernel, self.bias)
+
+    def of_state(self, h: Array) -> Array:
+        """What the state gives: [N, K]."""
+        product = h.astype(self.kernel.dtype) @ self.recurrent_kernel
+        return add_bias(product, self.recurrent_bias)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -71,12 +80,13 @@ def recur(
     Returns:
       (state after the last step, h of all steps [T, N, H]).
     """
-    steps, project = hoisted(weights.kernel, inputs)
+    steps, project = hoisted(weights, inputs)
 
     def body(before: Arrays, step: tuple) -> tuple[Arrays, Array]:
-        inputs, live = step
-        z = _sums(recurrence.form, project(inputs), before[-1], weights)
-        after = keep_ended(live, recurrence.form.advance(z, before)[0], before)
+        step, live = step
+        of_state = weights.of_state(before[-1])
+        after, _ = recurrence.form.advance(project(step), of_state, before)
+        after = keep_ended(live, after, before)
         return after, after[-1]
 
     return recurrence.scan(body, state, (steps, mask))
@@ -86,50 +96,84 @@ def recur(
 def _recur_jvp(recurrence: Recurrence, primals: tuple, tangents: tuple) -> tuple:
     weights, inputs, state, mask = primals
     dweights, dinputs, dstate, _ = tangents
-    form = recurrence.form
-    steps, project = hoisted(weights.kernel, inputs)
+    form, dtype = recurrence.form, inputs.dtype
+    steps, project = hoisted(weights, inputs)
 
-    def body(before: Arrays, step: tuple) -> tuple[Arrays, tuple[Arrays, Arrays]]:
-        inputs, live = step
-        z = _sums(form, project(inputs), before[-1], weights)
-        after, kept = form.advance(z, before)
-        after = keep_ended(live, after, before)
-        return after, (after, kept)
+    # The state before each step is kept, not the one after: it is what the gradient to
+    # the recurrent kernel is a product with.
+    def body(before: Arrays, step: tuple) -> tuple[Arrays, tuple[Array, Arrays]]:
+        step, live = step
+        of_state = weights.of_state(before[-1])
+        after, slopes = form.advance(project(step), of_state, before)
+        return keep_ended(live, after, before), (before[-1], _cast(slopes, dtype))
 
-    last, (after, kept) = recurrence.scan(body, state, (steps, mask))
-    before = tuple(map(partial(_shifted, recurrence), after, state))
-    from_inputs = dinputs @ weights.kernel + inputs @ dweights.kernel
-    dz = _sums(form, from_inputs, before[-1], dweights)
-    live = () if mask is None else (mask,)
-    num_states, masked = len(state), mask is not None
-    *dlast, dh = linear_map(
-        _Push(recurrence, num_states, masked),
-        _Pull(recurrence, num_states, masked),
-        (dz, *dstate),
-        (weights.recurrent_kernel, *after, *before, *kept, *live),
+    last, (h, slopes) = recurrence.scan(body, state, (steps, mask))
+    dz = form.moved(
+        slopes,
+        partial(_moved_inputs, weights, dweights, inputs, dinputs, h.shape[-1]),
+        partial(_moved_state, dweights, h.astype(dtype)),
     )
-    return (last, after[-1]), (tuple(dlast), dh)
+    live = () if mask is None else (mask,)
+    num_parts, masked = len(dz), mask is not None
+    *dlast, dh = linear_map(
+        _Push(recurrence, num_parts, masked),
+        _Pull(recurrence, num_parts, masked),
+        (*dz, *dstate),
+        (weights.recurrent_kernel, *slopes, *live),
+    )
+    parts = [last[-1][None], h[:-1]] if recurrence.reverse else [h[1:], last[-1][None]]
+    return (last, jnp.concatenate(parts)), (tuple(dlast), dh)
 
 
-def hoisted(kernel: Array, inputs: Array) -> tuple[Array, Callable[[Array], Array]]:
-    """What to scan over, and what makes a step of it inputs @ kernel.
+def hoisted(weights: Weights, inputs: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """What to scan over, and what makes a step of it inputs @ kernel + bias.
 
     One product before the scan, unless a step's own is cheaper than to write its result
     and read it again: the kernel then is small beside the batch, and stays in cache.
     """
     if inputs.shape[-1] > 4 * inputs.shape[1]:
-        return inputs @ kernel, lambda projected: projected
-    return inputs, lambda step: step @ kernel
+        product = _product(inputs, weights.kernel)
+        return add_bias(product, weights.bias), lambda projected: projected
+    return inputs, weights.of_inputs
 
 
-class _Tangents(NamedTuple):
-    """The residuals of a linear map by what they are."""
+def _moved_inputs(
+    weights: Weights,
+    dweights: Weights,
+    inputs: Array,
+    dinputs: Array,
+    hidden: int,
+    begin: int,
+    end: int,
+) -> Array:
+    """The tangent of some columns of what the inputs give, at all steps.
 
-    kernel: Array
-    after: Arrays
-    before: Arrays
-    kept: Arrays
-    mask: Array | None
+    Cut from the kernel: cut from the product, its cotangents would have to be joined.
+    """
+    cut = slice(begin * hidden, end * hidden)
+    moved = _product(dinputs, weights.kernel[:, cut])
+    moved += _product(inputs, dweights.kernel[:, cut])
+    return add_bias(moved, None if dweights.bias is None else dweights.bias[cut])
+
+
+def _moved_state(dweights: Weights, h: Array, begin: int, end: int) -> Array:
+    """The same of what the state gives, while the state itself is held."""
+    cut = slice(begin * h.shape[-1], end * h.shape[-1])
+    moved, bias = (
+        _product(h, dweights.recurrent_kernel[:, cut]),
+        dweights.recurrent_bias,
+    )
+    return add_bias(moved, None if bias is None else bias[cut])
+
+
+def _product(arrays: Array, kernel: Array) -> Array:
+    """[..., D] @ [D, P] with one axis of rows.
+
+    The gradient to the kernel then is a product of two matrices as they lie, where
+    several axes of rows would have one of them copied transposed.
+    """
+    rows = arrays.reshape(-1, arrays.shape[-1]) @ kernel
+    return rows.reshape(*arrays.shape[:-1], kernel.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -137,15 +181,14 @@ class _Map:
     """A linear map is known by its recurrence, so that compilations are kept by it."""
 
     recurrence: Recurrence
-    num_states: int
+    num_parts: int
     masked: bool
 
-    def named(self, residuals: Arrays) -> _Tangents:
-        kernel, *rest = residuals
-        mask = rest.pop() if self.masked else None
-        n = self.num_states
-        parts = (tuple(rest[:n]), tuple(rest[n : 2 * n]), tuple(rest[2 * n :]))
-        return _Tangents(kernel, *parts, mask)
+    def named(self, residuals: Arrays) -> tuple[Array, Arrays, Array | None]:
+        """The recurrent kernel, the slopes of all steps, the mask."""
+        kernel, *slopes = residuals
+        mask = slopes.pop() if self.masked else None
+        return kernel, tuple(slopes), mask
 
 
 @dataclass(frozen=True)
@@ -153,20 +196,25 @@ class _Push(_Map):
     """(dz of all steps, tangent of the first state) -> (of the last, of every h)."""
 
     def __call__(self, operands: Arrays, residuals: Arrays) -> Arrays:
-        dz, *dstate = operands
-        kernel, *steps = self.named(residuals)
+        dz, dstate = operands[: self.num_parts], operands[self.num_parts :]
+        kernel, slopes, mask = self.named(residuals)
         form, dtype = self.recurrence.form, dstate[-1].dtype
 
         def body(dbefore: Arrays, step: tuple) -> tuple[Arrays, Array]:
-            dz, (after, before, kept, live) = step
-            dz = _add_shared(form, dz, dbefore[-1].astype(kernel.dtype) @ kernel)
-            dafter = form.push(
-                _cast(kept, dtype), before, after, dz.astype(dtype), dbefore
+            dz, slopes, live = step
+            moved = dbefore[-1].astype(kernel.dtype) @ kernel
+            hidden = dbefore[-1].shape[-1]
+            by_state = form.moved(
+                slopes,
+                lambda begin, end: 0,
+                lambda begin, end: moved[..., begin * hidden : end * hidden],
             )
+            dz = _cast(map(jnp.add, dz, by_state), dtype)
+            dafter = form.push(_cast(slopes, dtype), dz, dbefore)
             dafter = keep_ended(live, dafter, dbefore)
             return dafter, dafter[-1]
 
-        last, dh = self.recurrence.scan(body, tuple(dstate), (dz, steps))
+        last, dh = self.recurrence.scan(body, dstate, (dz, slopes, mask))
         return (*last, dh)
 
 
@@ -176,56 +224,26 @@ class _Pull(_Map):
 
     def __call__(self, operands: Arrays, residuals: Arrays) -> Arrays:
         *dlast, dh = operands
-        kernel, *steps = self.named(residuals)
+        kernel, slopes, mask = self.named(residuals)
         form, dtype = self.recurrence.form, dh.dtype
 
-        def body(dafter: Arrays, step: tuple) -> tuple[Arrays, Array]:
-            dh, (after, before, kept, live) = step
+        def body(dafter: Arrays, step: tuple) -> tuple[Arrays, Arrays]:
+            dh, slopes, live = step
             dafter = (*dafter[:-1], dafter[-1] + dh)
             zeros = tuple(map(jnp.zeros_like, dafter))
             entering, passing = dafter, zeros
             if live is not None:
                 entering = keep_ended(live, dafter, zeros)
                 passing = keep_ended(live, zeros, dafter)
-            dz, dbefore = form.pull(_cast(kept, dtype), before, after, entering)
-            dz = dz.astype(kernel.dtype)
-            from_z = _shared(form, dz, kernel) @ kernel.T
+            dz, of_state, dbefore = form.pull(_cast(slopes, dtype), entering)
+            from_z = of_state.astype(kernel.dtype) @ kernel.T
             dbefore = (*dbefore[:-1], dbefore[-1] + from_z.astype(dtype))
-            return tuple(a + b for a, b in zip(dbefore, passing, strict=True)), dz
+            return tuple(map(jnp.add, dbefore, passing)), _cast(dz, kernel.dtype)
 
-        first, dz = self.recurrence.scan(body, tuple(dlast), (dh, steps), backward=True)
-        return (dz, *first)
-
-
-def _sums(form: Form, from_inputs: Array, h: Array, weights: Weights) -> Array:
-    """z: the inputs enter its first blocks, the state its last."""
-    from_state = h.astype(from_inputs.dtype) @ weights.recurrent_kernel
-    if form.num_unshared:
-        size = _unshared_size(form, from_state)
-        middle = from_inputs[..., size:] + from_state[..., :-size]
-        parts = [from_inputs[..., :size], middle, from_state[..., -size:]]
-        z = jnp.concatenate(parts, axis=-1)
-    else:
-        z = from_inputs + from_state
-    return add_bias(z, weights.bias)
-
-
-def _add_shared(form: Form, dz: Array, from_state: Array) -> Array:
-    """dz with what the state adds to its last blocks."""
-    if not form.num_unshared:
-        return dz + from_state
-    size = _unshared_size(form, from_state)
-    return jnp.concatenate([dz[..., :size], dz[..., size:] + from_state], axis=-1)
-
-
-def _unshared_size(form: Form, from_state: Array) -> int:
-    shared_or_state = form.num_blocks - form.num_unshared
-    return form.num_unshared * from_state.shape[-1] // shared_or_state
-
-
-def _shared(form: Form, dz: Array, kernel: Array) -> Array:
-    """The part of dz that the state enters."""
-    return dz[..., dz.shape[-1] - kernel.shape[-1] :] if form.num_unshared else dz
+        first, dz = self.recurrence.scan(
+            body, tuple(dlast), (dh, slopes, mask), backward=True
+        )
+        return (*dz, *first)
 
 
 def keep_ended(live: Array | None, new: Arrays, old: Arrays) -> Arrays:
@@ -235,12 +253,5 @@ def keep_ended(live: Array | None, new: Arrays, old: Arrays) -> Arrays:
     return tuple(jnp.where(live, a, b) for a, b in zip(new, old, strict=True))
 
 
-def _cast(arrays: Arrays, dtype) -> Arrays:
+def _cast(arrays: Iterable[Array], dtype: Any) -> Arrays:
     return tuple(array.astype(dtype) for array in arrays)
-
-
-def _shifted(recurrence: Recurrence, after: Array, first: Array) -> Array:
-    """The state before each step, from the states after."""
-    if recurrence.reverse:
-        return jnp.concatenate([after[1:], first[None]])
-    return jnp.concatenate([first[None], after[:-1]])

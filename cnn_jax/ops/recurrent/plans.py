@@ -23,7 +23,6 @@ from cnn_jax.ops.recurrent.fused import (
 from cnn_jax.ops.recurrent.parameters import (
     Params,
     Shape,
-    add_bias,
     bias_of,
     joined_biases,
     joined_kernels,
@@ -72,7 +71,7 @@ class Plan(NamedTuple):
         if isinstance(self.way, Form):
             recurrence = Recurrence(self.way, reverse, unroll)
             return recur(recurrence, weights, inputs, state, mask)
-        steps, project = hoisted(weights.kernel, inputs)
+        steps, project = hoisted(weights, inputs)
         advance = self.way
 
         def body(before: Arrays, step: tuple) -> tuple[Arrays, Array]:
@@ -92,11 +91,11 @@ def rnn(
     params, _ = promote(params, inputs)
     name = name_of(activation)
     kernel, recurrent_kernel = params["i"]["kernel"], params["h"]["kernel"]
-    weights = Weights(kernel, recurrent_kernel, bias_of(params, "i"))
+    weights = Weights(kernel, recurrent_kernel, bias_of(params, "i"), None)
 
     def advance(projected: Array, state: Arrays) -> Arrays:
         (h,) = state
-        z = _sums(projected, h, weights)
+        z = projected + weights.of_state(h)
         z = z + h.astype(z.dtype) if residual else z
         return (function(z).astype(h.dtype),)
 
@@ -124,12 +123,14 @@ def lstm(
     weights = Weights(
         joined_kernels(params, inner),
         joined_kernels(params, recurrent),
+        None,
         joined_biases(params, recurrent),
     )
 
     def advance(projected: Array, state: Arrays) -> Arrays:
         c, h = state
-        blocks = jnp.split(_sums(projected, h, weights), len(gates), axis=-1)
+        sums = projected + weights.of_state(h)
+        blocks = jnp.split(sums, len(gates), axis=-1)
         z = dict(zip(gates, blocks, strict=True))
         return equations.lstm_state(params, z, c, options)
 
@@ -158,16 +159,14 @@ def gru(
     weights = Weights(
         joined_kernels(params, inner),
         joined_kernels(params, recurrent),
-        joined_biases(params, [*inner, "hn"]),
+        joined_biases(params, inner),
+        joined_biases(params, recurrent),
     )
     gates = joined_kernels(params, ["hr", "hz"])
 
     def advance(projected: Array, state: Arrays) -> Arrays:
         (h,) = state
-        biases = joined_biases(params, inner)
-        from_inputs, rest = jnp.split(
-            add_bias(projected, biases), [h.shape[-1]], axis=-1
-        )
+        from_inputs, rest = jnp.split(projected, [h.shape[-1]], axis=-1)
         r, z = jnp.split(options.gate(rest + h.astype(rest.dtype) @ gates), 2, axis=-1)
         n = equations.gru_candidate(params, from_inputs, r, h, options)
         return (equations.gru_state(z, n, h, options),)
@@ -177,9 +176,3 @@ def gru(
     if reset == "after" and all(names):
         way = GRUForm(str(names[0]), str(names[1]), update)
     return Plan(weights, equations.gru_sizes(params), "h", way)
-
-
-def _sums(projected: Array, h: Array, weights: Weights) -> Array:
-    """What all gates are functions of."""
-    from_state = h.astype(projected.dtype) @ weights.recurrent_kernel
-    return add_bias(projected + from_state, weights.bias)
