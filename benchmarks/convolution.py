@@ -16,7 +16,7 @@ import datetime
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     jax.config.update("jax_enable_compilation_cache", False)
     found = results.load(options.out) if options.resume else results.Results()
-    found.begin(_about())
+    found.begin(about("benchmarks.convolution", sys.argv[1:]))
     budget = QUICK_BUDGET if options.quick else BUDGET
     found.ceiling["before"] = matmul_gflops()
     shapes = (options.layers, options.batches, budget)
@@ -110,8 +110,9 @@ def parse_batches(text: str) -> tuple[int, ...]:
     return batches
 
 
-def _about() -> dict[str, Any]:
-    command = ["python", "-m", "benchmarks.convolution", *sys.argv[1:]]
+def about(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What is told of a run: its command, when and where it was."""
+    command = ["python", "-m", module, *arguments]
     return {
         "command": shlex.join(command),
         "date": datetime.date.today().isoformat(),
@@ -121,7 +122,10 @@ def _about() -> dict[str, Any]:
 
 
 def measure(
-    wanted: Iterable[measurements.Measurement], found: results.Results, path: Path
+    wanted: Iterable[measurements.Measurement],
+    found: results.Results,
+    path: Path,
+    line: Callable[[dict[str, Any]], str] = table.line,
 ) -> None:
     """Measures what is not there yet and writes it down at once."""
     listed = list(wanted)
@@ -132,7 +136,7 @@ def measure(
             record["seconds"] |= results.rounded(measured.pop("seconds"))
             record |= measured
             found.save(path)
-        print(f"[{number}/{len(listed)}] {table.line(record)}", flush=True)
+        print(f"[{number}/{len(listed)}] {line(record)}", flush=True)
 
 
 if __name__ == "__main__":

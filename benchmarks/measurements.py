@@ -102,7 +102,7 @@ def _time_peers(layer: Layer, labels: dict[str, Any], budget: float) -> dict[str
         name: peers.compiled(convolve, layer, labels["kind"], arrays)
         for name, convolve in peers.PEERS.items()
     }
-    error = _difference(calls["ours"](), calls["lax"]())
+    error = difference(calls["ours"](), calls["lax"]())
     return {"error": error, "seconds": interleaved(calls, budget=budget)}
 
 
@@ -116,7 +116,7 @@ def _seconds(measure: Callable[[], dict[str, np.ndarray]]) -> dict[str, Any]:
     return {"seconds": measure()}
 
 
-def _difference(ours: Any, others: Any) -> float:
+def difference(ours: Any, others: Any) -> float:
     """The largest ‖a − b‖ / ‖b‖ of all arrays: that the same thing is timed."""
     pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(others), strict=True)
     return max(

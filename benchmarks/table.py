@@ -26,25 +26,25 @@ _LARGE = {layer.name for layer in LAYERS if min(layer.window) >= 7}
 def line(record: dict[str, Any]) -> str:
     """One measurement: milliseconds of the first candidate, the others relative."""
     base, *others = record["seconds"]
-    least = 1e3 * min(record["seconds"][base])
+    milliseconds = 1e3 * min(record["seconds"][base])
     relative = ", ".join(f"{name} {ratio(record, name, base):.2f}" for name in others)
     title = f"{record['layer']}, batch {record['batch']}, {record['kind']}"
-    return f"{title}: {base} {least:.3g} ms, as multiples of it: {relative}"
+    return f"{title}: {base} {milliseconds:.3g} ms, as multiples of it: {relative}"
 
 
 def targets(found: Results) -> str:
     """The targets and what was reached, as a Markdown table."""
     rows = ["| target | reached | |", "|---|---|---|"]
     for form, text in _FORMS.items():
-        for peer, least in {"lax": (2.5, 4.0), "torch": (0.55, 0.75)}.items():
-            bound = least[list(_FORMS).index(form)]
+        for peer, bounds in {"lax": (2.5, 4.0), "torch": (0.55, 0.75)}.items():
+            bound = bounds[list(_FORMS).index(form)]
             values = _speeds(found, form, peer)
             if values and peer == "lax":
-                rows.append(_least(f"every shape >= 0.95 of lax, {text}", 0.95, values))
+                rows.append(least(f"every shape >= 0.95 of lax, {text}", 0.95, values))
             if values:
                 mean = {f"{len(values)} shapes": geometric_mean([*values.values()])}
                 title = f"geometric mean >= {bound} of {peer}, {text}"
-                rows.append(_least(title, bound, mean))
+                rows.append(least(title, bound, mean))
     return "\n".join(rows + _program_targets(found))
 
 
@@ -90,7 +90,7 @@ def _program_targets(found: Results) -> list[str]:
         ),
         ("compilation of LeNet's training steps <= 2 of linen's", 2.0, nets),
     ]
-    return [_most(*row) for row in rows if row[-1]]
+    return [most(*row) for row in rows if row[-1]]
 
 
 def markdown(found: Results) -> str:
@@ -99,7 +99,7 @@ def markdown(found: Results) -> str:
         "\n\n".join(
             [
                 "# Convolution, layer by layer",
-                _setting(found),
+                setting(found, "channels last"),
                 targets(found),
                 "## Layers",
                 "Least milliseconds of ours, and peers as multiples of it: at 2 a peer "
@@ -133,7 +133,8 @@ def telling(found: Results) -> str:
     return "\n".join(rows)
 
 
-def _setting(found: Results) -> str:
+def setting(found: Results, layout: str) -> str:
+    """Commands, machine and versions; `layout` is that of torch's arrays."""
     about, machine = found.about, found.about["environment"]
     flags = ", ".join(f"{k}={v}" for k, v in machine["variables"].items()) or "none"
     ceiling = ", ".join(f"{value:.0f} {when}" for when, value in found.ceiling.items())
@@ -143,7 +144,7 @@ def _setting(found: Results) -> str:
             "",
             f"{about['date']}: {machine['num_threads']} threads of {machine['cpu']}, "
             f"Python {machine['python']}, jax {machine['jax']}, flax "
-            f"{machine['flax']}, torch {about['torch'] or 'absent'} (channels last). "
+            f"{machine['flax']}, torch {about['torch'] or 'absent'} ({layout}). "
             f"Environment variables that XLA reads: {flags}. A 2048³ float32 matrix "
             f"product: {ceiling} GFLOP/s. All numbers are in the JSON file beside "
             "this one.",
@@ -225,12 +226,12 @@ def _speeds(found: Results, form: str, peer: str) -> dict[str, float]:
     }
 
 
-def _least(title: str, bound: float, values: dict[str, float]) -> str:
+def least(title: str, bound: float, values: dict[str, float]) -> str:
     where, value = min(values.items(), key=lambda item: item[1])
     return _row(title, where, value, value >= bound)
 
 
-def _most(title: str, bound: float, values: dict[str, float]) -> str:
+def most(title: str, bound: float, values: dict[str, float]) -> str:
     where, value = max(values.items(), key=lambda item: item[1])
     return _row(title, where, value, value <= bound)
 
