@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import results, table
+from benchmarks import recurrent_table, results, table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -101,5 +101,27 @@ def test_the_rows_of_speed_are_those_of_the_benchmark():
         results.geometric_mean([results.ratio(each, peer) for each in found.of(form)])
         for peer in ("lax", "torch")
         for form in ("forward", "gradients")
+    ]
+    assert [f"{mean:.2f}" for mean in told] == list(means.groups())
+
+
+def test_the_rows_of_recurrent_speed_are_those_of_the_benchmark():
+    found = results.load(ROOT / "benchmarks/results/recurrent-cpu.json")
+    (shown,) = re.findall(
+        "<!-- recurrent speed -->\n(.*?)\n<!-- /recurrent speed -->", README, re.DOTALL
+    )
+    assert shown == recurrent_table.telling(found)
+    means = re.search(
+        r"mean is ([\d.]+) times flax.linen, and of torch\n([\d.]+) for the LSTM and "
+        r"([\d.]+) for the GRU",
+        README,
+    )
+    assert means
+    speeds = (("linen", {}), ("torch", {"cell": "LSTM"}), ("torch", {"cell": "GRU"}))
+    told = [
+        results.geometric_mean(
+            [results.ratio(each, peer) for each in found.of("gradients", **labels)]
+        )
+        for peer, labels in speeds
     ]
     assert [f"{mean:.2f}" for mean in told] == list(means.groups())

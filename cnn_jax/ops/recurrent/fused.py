@@ -42,8 +42,23 @@ class Recurrence:
         return lax.scan(body, init, steps, reverse=reverse, unroll=self.unroll)
 
 
+class Gates(NamedTuple):
+    """Kernels [D, H] and [H, H] of the gates in the form's order, and what is added.
+
+    Not joined yet: a gradient to a part of joined kernels would be padded with zeros.
+    """
+
+    kernels: Arrays
+    recurrent_kernels: Arrays
+    biases: Arrays | None
+    recurrent_biases: Arrays | None
+
+    def joined(self) -> "Weights":
+        return Weights(*(part and jnp.concatenate(part, axis=-1) for part in self))
+
+
 class Weights(NamedTuple):
-    """Joined kernels [D, P] and [H, K], and what is added, [P] and [K], or None."""
+    """Kernels [D, P] and [H, K] of all gates; what is added, [P] and [K], or None."""
 
     kernel: Array
     recurrent_kernel: Array
@@ -63,7 +78,7 @@ class Weights(NamedTuple):
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def recur(
     recurrence: Recurrence,
-    weights: Weights,
+    gates: Gates,
     inputs: Array,
     state: Arrays,
     mask: Array | None,
@@ -72,7 +87,7 @@ def recur(
 
     Args:
       recurrence: form, direction and unrolling.
-      weights: of one dtype.
+      gates: of one dtype.
       inputs: [T, N, D], of that dtype.
       state: tuple of [N, H], the last one h; its dtype may be wider.
       mask: bool [T, N, 1] or None.
@@ -80,6 +95,7 @@ def recur(
     Returns:
       (state after the last step, h of all steps [T, N, H]).
     """
+    weights = gates.joined()
     steps, project = hoisted(weights, inputs)
 
     def body(before: Arrays, step: tuple) -> tuple[Arrays, Array]:
@@ -94,8 +110,9 @@ def recur(
 
 @recur.defjvp
 def _recur_jvp(recurrence: Recurrence, primals: tuple, tangents: tuple) -> tuple:
-    weights, inputs, state, mask = primals
-    dweights, dinputs, dstate, _ = tangents
+    gates, inputs, state, mask = primals
+    dgates, dinputs, dstate, _ = tangents
+    weights = gates.joined()
     form, dtype = recurrence.form, inputs.dtype
     steps, project = hoisted(weights, inputs)
 
@@ -110,8 +127,8 @@ def _recur_jvp(recurrence: Recurrence, primals: tuple, tangents: tuple) -> tuple
     last, (h, slopes) = recurrence.scan(body, state, (steps, mask))
     dz = form.moved(
         slopes,
-        partial(_moved_inputs, weights, dweights, inputs, dinputs, h.shape[-1]),
-        partial(_moved_state, dweights, h.astype(dtype)),
+        partial(_moved_inputs, gates, dgates, inputs, dinputs),
+        partial(_moved_state, dgates, h.astype(dtype)),
     )
     live = () if mask is None else (mask,)
     num_parts, masked = len(dz), mask is not None
@@ -138,32 +155,24 @@ def hoisted(weights: Weights, inputs: Array) -> tuple[Array, Callable[[Array], A
 
 
 def _moved_inputs(
-    weights: Weights,
-    dweights: Weights,
-    inputs: Array,
-    dinputs: Array,
-    hidden: int,
-    begin: int,
-    end: int,
+    gates: Gates, dgates: Gates, inputs: Array, dinputs: Array, begin: int, end: int
 ) -> Array:
-    """The tangent of some columns of what the inputs give, at all steps.
-
-    Cut from the kernel: cut from the product, its cotangents would have to be joined.
-    """
-    cut = slice(begin * hidden, end * hidden)
-    moved = _product(dinputs, weights.kernel[:, cut])
-    moved += _product(inputs, dweights.kernel[:, cut])
-    return add_bias(moved, None if dweights.bias is None else dweights.bias[cut])
+    """The tangent of what the inputs give to some of the gates, at all steps."""
+    kernels, dkernels = gates.kernels[begin:end], dgates.kernels[begin:end]
+    moved = _product(dinputs, jnp.concatenate(kernels, axis=-1))
+    moved += _product(inputs, jnp.concatenate(dkernels, axis=-1))
+    return _add_biases(moved, dgates.biases, begin, end)
 
 
-def _moved_state(dweights: Weights, h: Array, begin: int, end: int) -> Array:
+def _moved_state(dgates: Gates, h: Array, begin: int, end: int) -> Array:
     """The same of what the state gives, while the state itself is held."""
-    cut = slice(begin * h.shape[-1], end * h.shape[-1])
-    moved, bias = (
-        _product(h, dweights.recurrent_kernel[:, cut]),
-        dweights.recurrent_bias,
-    )
-    return add_bias(moved, None if bias is None else bias[cut])
+    dkernels = dgates.recurrent_kernels[begin:end]
+    moved = _product(h, jnp.concatenate(dkernels, axis=-1))
+    return _add_biases(moved, dgates.recurrent_biases, begin, end)
+
+
+def _add_biases(moved: Array, biases: Arrays | None, begin: int, end: int) -> Array:
+    return add_bias(moved, biases and jnp.concatenate(biases[begin:end]))
 
 
 def _product(arrays: Array, kernel: Array) -> Array:

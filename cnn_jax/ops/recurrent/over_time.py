@@ -46,9 +46,9 @@ def over_time(
     state = tuple(part.reshape(merged, part.shape[-1]) for part in state)
     steps = live_inputs(inputs, mask).reshape(merged, num_steps, inputs.shape[-1])
     masks = None if mask is None else mask.reshape(merged, num_steps).T[..., None]
-    arrays, tree = jax.tree.flatten((plan.weights, state, steps, masks))
-    weights, state, steps, masks = jax.tree.unflatten(tree, varying_alike(*arrays))
-    plan = plan._replace(weights=weights)
+    arrays, tree = jax.tree.flatten((plan.gates, state, steps, masks))
+    gates, state, steps, masks = jax.tree.unflatten(tree, varying_alike(*arrays))
+    plan = plan._replace(gates=gates)
     run = partial(plan.run, reverse=time.reverse, unroll=time.unroll)
     state, outputs = _in_chunks(
         run, state, (steps.swapaxes(0, 1), masks), time.chunk_length, time.reverse

@@ -1,4 +1,4 @@
-"""Trees of parameters in flax.linen's names: their checks and their joined kernels.
+"""Trees of parameters in flax.linen's names: their checks, kernels and biases.
 
 An entry is {"kernel": [D, H]} or {"kernel": [D, H], "bias": [H]}; entries i* multiply
 the inputs, entries h* the state.
@@ -74,27 +74,19 @@ def promote(params: Params, inputs: Array) -> tuple[Any, Array]:
     return cast, jnp.asarray(inputs, dtype)
 
 
-def joined_kernels(params: Params, entries: Sequence[str]) -> Array:
-    """[D, H] of each entry -> [D, len(entries)·H]"""
-    return jnp.concatenate([params[entry]["kernel"] for entry in entries], axis=-1)
+def kernels_of(params: Params, entries: Sequence[str]) -> tuple[Array, ...]:
+    """[D, H] of each entry."""
+    return tuple(params[entry]["kernel"] for entry in entries)
 
 
-def bias_of(params: Params, entry: str) -> Array | None:
-    """An entry's bias, if it has one."""
-    return params[entry].get("bias")
-
-
-def joined_biases(params: Params, entries: Sequence[str]) -> Array | None:
-    """[H] of each entry -> [len(entries)·H], zeros where one lacks; None if all do."""
-    biases = [bias_of(params, entry) for entry in entries]
+def biases_of(params: Params, entries: Sequence[str]) -> tuple[Array, ...] | None:
+    """[H] of each entry, zeros where one lacks; None if all do."""
+    biases = [params[entry].get("bias") for entry in entries]
     if all(bias is None for bias in biases):
         return None
-    kernels = [params[entry]["kernel"] for entry in entries]
-    return jnp.concatenate(
-        [
-            jnp.zeros(kernel.shape[-1:], kernel.dtype) if bias is None else bias
-            for bias, kernel in zip(biases, kernels, strict=True)
-        ]
+    return tuple(
+        jnp.zeros(kernel.shape[-1:], kernel.dtype) if bias is None else bias
+        for bias, kernel in zip(biases, kernels_of(params, entries), strict=True)
     )
 
 
@@ -108,4 +100,4 @@ def add_bias(outputs: Array, bias: Array | None) -> Array:
 def dense(params: Params, entry: str, inputs: Array) -> Array:
     """inputs @ kernel + bias of one entry."""
     kernel = params[entry]["kernel"]
-    return add_bias(inputs.astype(kernel.dtype) @ kernel, bias_of(params, entry))
+    return add_bias(inputs.astype(kernel.dtype) @ kernel, params[entry].get("bias"))

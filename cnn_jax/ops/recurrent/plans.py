@@ -14,6 +14,7 @@ from cnn_jax.ops.recurrent import equations
 from cnn_jax.ops.recurrent.activations import Activation, function_of, name_of
 from cnn_jax.ops.recurrent.forms import Form, GRUForm, LSTMForm, RNNForm
 from cnn_jax.ops.recurrent.fused import (
+    Gates,
     Recurrence,
     Weights,
     hoisted,
@@ -23,35 +24,34 @@ from cnn_jax.ops.recurrent.fused import (
 from cnn_jax.ops.recurrent.parameters import (
     Params,
     Shape,
-    bias_of,
-    joined_biases,
-    joined_kernels,
+    biases_of,
+    kernels_of,
     promote,
 )
 
 Arrays = tuple[Array, ...]
 # What a step of the plain scan does with the joined product of its inputs.
-Advance = Callable[[Array, Arrays], Arrays]
+Advance = Callable[[Weights, Array, Arrays], Arrays]
 
 
 class Plan(NamedTuple):
     """A cell ready to run.
 
     Attributes:
-      weights: joined over the gates.
+      gates: their kernels and biases.
       sizes: of the state's parts.
       carry_name: for errors.
       way: the fast form, or else the step of a plain scan.
     """
 
-    weights: Weights
+    gates: Gates
     sizes: Shape
     carry_name: str
     way: Form | Advance
 
     def state(self, carry: Any, batch: Shape) -> Arrays:
         """The first state [*N, size], zeros by default."""
-        dtype = self.weights.kernel.dtype
+        dtype = self.gates.kernels[0].dtype
         if carry is None:
             return tuple(jnp.zeros((*batch, size), dtype) for size in self.sizes)
         like = jnp.zeros((*batch, 0), dtype)
@@ -66,17 +66,16 @@ class Plan(NamedTuple):
         unroll: int,
     ) -> tuple[Arrays, Array]:
         """[T, N, D] -> (last state, outputs [T, N, H])"""
-        weights = self.weights
-        inputs = inputs.astype(weights.kernel.dtype)
+        inputs = inputs.astype(self.gates.kernels[0].dtype)
         if isinstance(self.way, Form):
             recurrence = Recurrence(self.way, reverse, unroll)
-            return recur(recurrence, weights, inputs, state, mask)
+            return recur(recurrence, self.gates, inputs, state, mask)
+        weights, advance = self.gates.joined(), self.way
         steps, project = hoisted(weights, inputs)
-        advance = self.way
 
         def body(before: Arrays, step: tuple) -> tuple[Arrays, Array]:
             inputs, live = step
-            after = keep_ended(live, advance(project(inputs), before), before)
+            after = keep_ended(live, advance(weights, project(inputs), before), before)
             return after, after[-1]
 
         return lax.scan(body, state, (steps, mask), reverse=reverse, unroll=unroll)
@@ -90,17 +89,16 @@ def rnn(
     equations.check_rnn(params, inputs)
     params, _ = promote(params, inputs)
     name = name_of(activation)
-    kernel, recurrent_kernel = params["i"]["kernel"], params["h"]["kernel"]
-    weights = Weights(kernel, recurrent_kernel, bias_of(params, "i"), None)
 
-    def advance(projected: Array, state: Arrays) -> Arrays:
+    def advance(weights: Weights, projected: Array, state: Arrays) -> Arrays:
         (h,) = state
         z = projected + weights.of_state(h)
         z = z + h.astype(z.dtype) if residual else z
         return (function(z).astype(h.dtype),)
 
     way = RNNForm(name) if name and not residual else advance
-    return Plan(weights, equations.rnn_sizes(params), "h", way)
+    gates = _gates(params, ["i"], ["h"])
+    return Plan(gates, equations.rnn_sizes(params), "h", way)
 
 
 def lstm(
@@ -118,28 +116,24 @@ def lstm(
     )
     equations.check_lstm(params, inputs)
     params, _ = promote(params, inputs)
-    gates = equations.lstm_gates(params)
-    inner, recurrent = ([f"{side}{name}" for name in gates] for side in "ih")
-    weights = Weights(
-        joined_kernels(params, inner),
-        joined_kernels(params, recurrent),
-        None,
-        joined_biases(params, recurrent),
-    )
+    names = equations.lstm_gates(params)
 
-    def advance(projected: Array, state: Arrays) -> Arrays:
+    def advance(weights: Weights, projected: Array, state: Arrays) -> Arrays:
         c, h = state
         sums = projected + weights.of_state(h)
-        blocks = jnp.split(sums, len(gates), axis=-1)
-        z = dict(zip(gates, blocks, strict=True))
+        blocks = jnp.split(sums, len(names), axis=-1)
+        z = dict(zip(names, blocks, strict=True))
         return equations.lstm_state(params, z, c, options)
 
-    names = name_of(gate), name_of(activation)
-    plain = len(gates) == 4 and not {"peephole", "projection"} & params.keys()
+    named = name_of(gate), name_of(activation)
+    plain = len(names) == 4 and not {"peephole", "projection"} & params.keys()
     way: Form | Advance = advance
-    if plain and cell_clip is None and all(names):
-        way = LSTMForm(str(names[0]), str(names[1]))
-    return Plan(weights, equations.lstm_sizes(params), "(c, h)", way)
+    if plain and cell_clip is None and all(named):
+        way = LSTMForm(str(named[0]), str(named[1]))
+    gates = _gates(
+        params, [f"i{each}" for each in names], [f"h{each}" for each in names]
+    )
+    return Plan(gates, equations.lstm_sizes(params), "(c, h)", way)
 
 
 def gru(
@@ -155,24 +149,28 @@ def gru(
     options = equations.gru_options(gate, activation, update, reset)
     equations.check_gru(params, inputs)
     params, _ = promote(params, inputs)
-    inner, recurrent = ["in", "ir", "iz"], ["hr", "hz", "hn"]
-    weights = Weights(
-        joined_kernels(params, inner),
-        joined_kernels(params, recurrent),
-        joined_biases(params, inner),
-        joined_biases(params, recurrent),
-    )
-    gates = joined_kernels(params, ["hr", "hz"])
+    of_gates = jnp.concatenate(kernels_of(params, ["hr", "hz"]), axis=-1)
 
-    def advance(projected: Array, state: Arrays) -> Arrays:
+    def advance(weights: Weights, projected: Array, state: Arrays) -> Arrays:
         (h,) = state
         from_inputs, rest = jnp.split(projected, [h.shape[-1]], axis=-1)
-        r, z = jnp.split(options.gate(rest + h.astype(rest.dtype) @ gates), 2, axis=-1)
+        sums = rest + h.astype(rest.dtype) @ of_gates
+        r, z = jnp.split(options.gate(sums), 2, axis=-1)
         n = equations.gru_candidate(params, from_inputs, r, h, options)
         return (equations.gru_state(z, n, h, options),)
 
-    names = name_of(gate), name_of(activation)
+    named = name_of(gate), name_of(activation)
     way: Form | Advance = advance
-    if reset == "after" and all(names):
-        way = GRUForm(str(names[0]), str(names[1]), update)
-    return Plan(weights, equations.gru_sizes(params), "h", way)
+    if reset == "after" and all(named):
+        way = GRUForm(str(named[0]), str(named[1]), update)
+    gates = _gates(params, ["in", "ir", "iz"], ["hr", "hz", "hn"])
+    return Plan(gates, equations.gru_sizes(params), "h", way)
+
+
+def _gates(params: Params, inner: list[str], recurrent: list[str]) -> Gates:
+    return Gates(
+        kernels_of(params, inner),
+        kernels_of(params, recurrent),
+        biases_of(params, inner),
+        biases_of(params, recurrent),
+    )
