@@ -2,6 +2,7 @@
 
 from experiments.gradient_vanishing import depths, memories, recurrence
 from experiments.gradient_vanishing.claims_of_cells import CELLS
+from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.harness.claims import Claim, Control, Expected, Part
 
 _RATE = Control(
@@ -242,4 +243,5 @@ CLAIMS = (
     *_LSTM,
     *CELLS,
     _RESIDUAL,
+    *TRAINED_DEPTH,
 )

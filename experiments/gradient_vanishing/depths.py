@@ -111,7 +111,9 @@ def draw(key: Array, digits: Split) -> Task:
         (WIDTH, WIDTH),
         (WIDTH, CLASSES),
     )
-    rotations, _ = jnp.linalg.qr(entries)
+    # One matrix at a time, as in `log_jacobian_norms`.
+    each = entries.reshape(-1, WIDTH, WIDTH)
+    rotations = lax.map(lambda one: jnp.linalg.qr(one)[0], each).reshape(entries.shape)
     glorot = entries / WIDTH**0.5
     drawn = jnp.stack([glorot, 2**0.5 * glorot, rotations])
     by_unit = jnp.moveaxis(drawn, 2, -1).reshape(*drawn.shape[:2], WIDTH, -1)

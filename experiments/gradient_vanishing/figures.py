@@ -4,7 +4,13 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from experiments.gradient_vanishing import depths, memories, recurrence, residual
+from experiments.gradient_vanishing import (
+    depths,
+    figures_of_depth,
+    memories,
+    recurrence,
+    residual,
+)
 from experiments.harness.claims import Metrics, Shown
 from experiments.harness.figures import COLORS, new_figure
 
@@ -23,6 +29,7 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     return {
         "answer": _answer(metrics),
         "layers": _layers(metrics),
+        "depth": figures_of_depth.depth(metrics),
         "memories": _memories(metrics),
         "explosions": _explosions(metrics),
         "gates": _gates(metrics),

@@ -1,5 +1,10 @@
-"""What reaches the first layer of a residual network, and of its plain twin."""
+"""Residual networks and their plain twins: what the first layer gets, what is learned.
 
+Twins have the same layers and parameters; their batch norms always use the statistics
+of the batch at hand.
+"""
+
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -12,8 +17,10 @@ from jax import Array
 from cnn_jax.data import Split
 from cnn_jax.instruments import log_activation_gradients
 from cnn_jax.models import ResNet
+from cnn_jax.training import Config, Data, chunk, init
 from experiments.harness.claims import Metrics, Shown
 from experiments.harness.compilation import brief
+from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
 BATCH = 32
@@ -23,6 +30,10 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "plain": {"residual": False},
     "plain-sigmoid": {"residual": False, "norm": None, "activation": nn.sigmoid},
 }
+# Of Adam; chosen by `python -m experiments.gradient_vanishing.tuning`.
+RATES = {"residual": 3e-3, "plain": 3e-3}
+TRAINING_BATCH = 64
+CHUNK = 20  # steps between two looks at the loss
 
 
 def log_ratio(name: str, keys: Array, digits: Split, depth: int) -> Metrics:
@@ -56,3 +67,73 @@ def log_ratio(name: str, keys: Array, digits: Split, depth: int) -> Metrics:
             "mean of the seeds [layer]",
         ),
     }
+
+
+def train(
+    name: str,
+    keys: Array,
+    lab: Lab,
+    digits: Split,
+    watched: Split,
+    depth: int,
+    steps: int,
+    rate: float,
+) -> np.ndarray:
+    """Trains one design with Adam.
+
+    Args:
+        name: one of RATES.
+        keys: [seeds].
+        lab: logs and watches.
+        digits: what is learned.
+        watched: whose error is taken, all at once.
+        depth: 6n + 2.
+        steps: of TRAINING_BATCH digits each.
+        rate: learning rate.
+
+    Returns:
+        error as a share [seeds].
+    """
+    net = ResNet(depth=depth, **DESIGNS[name])
+    config = Config(
+        net,
+        digits.images.shape[1:],
+        learning_rate=rate,
+        batch_size=TRAINING_BATCH,
+        chunk_steps=min(CHUNK, steps),
+    )
+    data = Data(*map(jnp.asarray, (*digits, 0, steps)))
+    trained = lab.fit(
+        over_seeds(partial(chunk, config=config), brief),
+        over_seeds(partial(init, config=config), brief)(keys),
+        data,
+        num_chunks=-(-steps // config.chunk_steps),
+        label=f"ResNet, {name}",
+    )
+
+    def error(params: Any, watched: Split) -> Array:
+        logits, _ = net.apply({"params": params}, watched.images)
+        return jnp.mean(jnp.argmax(logits, -1) != watched.labels)
+
+    return np.asarray(over_seeds(error, brief)(trained.params, watched))
+
+
+def learning(
+    name: str, keys: Array, lab: Lab, digits: Split, depth: int, steps: int
+) -> Metrics:
+    """The train error of one design, in %: train-error/{name} [seeds]."""
+    errors = train(name, keys, lab, digits, digits, depth, steps, RATES[name])
+    return {
+        f"train-error/{name}": 100 * errors,
+        "resnet-steps": Shown(
+            np.asarray([steps]), "steps of the trained residual networks"
+        ),
+    }
+
+
+def gap(metrics: Metrics) -> Metrics:
+    """resnet-motivation: plain-less-residual [seeds], points of train error."""
+    plain, residual = (
+        np.asarray(metrics[f"train-error/{name}"]) for name in ("plain", "residual")
+    )
+    return {"plain-less-residual": plain - residual}
