@@ -92,9 +92,9 @@ def init(key: Array, gain: Array, hidden: int) -> list[dict[str, Array]]:
 def logits_of(params: list[dict[str, Array]], activation: Array, h: Array) -> Array:
     """[N, WIDTH] -> [N, CLASSES]"""
     for layer in params[:-1]:
-        sums = h @ layer["kernel"] + layer["bias"]
+        sums = h @ layer["kernel"] + layer["bias"][None]
         h = lax.switch(activation, list(FUNCTIONS.values()), sums)
-    return h @ params[-1]["kernel"] + params[-1]["bias"]
+    return h @ params[-1]["kernel"] + params[-1]["bias"][None]
 
 
 def chunk(

@@ -47,8 +47,9 @@ def init(generator: np.random.Generator, sizes: list[int]) -> list[tuple]:
 def outputs(params: Any, h: Array) -> Array:
     """[N, pixels] -> [N, CLASSES]"""
     for kernel, bias in params[:-1]:
-        h = jnp.tanh(h @ kernel + bias)
-    return h @ params[-1][0] + params[-1][1]
+        h = jnp.tanh(h @ kernel + bias[None])
+    kernel, bias = params[-1]
+    return h @ kernel + bias[None]
 
 
 def minimize(

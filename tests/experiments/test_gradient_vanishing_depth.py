@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from cnn_jax.data import Split
+from cnn_jax.models import ResNet
 from experiments import gradient_vanishing
 from experiments.gradient_vanishing import (
     CLAIMS,
@@ -155,8 +156,8 @@ def test_an_arm_goes_the_steps_of_plain_gradient_descent(lab):
         def loss(params):
             h = data.images[chosen]
             for layer in params[:-1]:
-                h = jnp.maximum(h @ layer["kernel"] + layer["bias"], 0)
-            logits = h @ params[-1]["kernel"] + params[-1]["bias"]
+                h = jax.nn.relu(h @ layer["kernel"] + layer["bias"][None])
+            logits = h @ params[-1]["kernel"] + params[-1]["bias"][None]
             logs = jax.nn.log_softmax(logits)
             return -jnp.mean(logs[jnp.arange(len(chosen)), data.labels[chosen]])
 
@@ -234,6 +235,20 @@ def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(lab):
         ends = optima._descents([[1, 2], [1, 2], [3]], images, labels, 1, 1)
     assert ends[0] == ends[1] != ends[2]
     assert all(end[2] > optima.TOLERANCE for end in ends)
+
+
+def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
+    nets = [ResNet(8, **residual.DESIGNS[name]) for name in residual.DESIGNS]
+    drawn = [residual.initial(jax.random.key(0), net, (8, 8, 1)) for net in nets]
+    shapes = jax.eval_shape(nets[2].init, jax.random.key(0), jnp.ones((1, 8, 8, 1)))
+    assert jax.tree.map(jnp.shape, drawn[2]) == jax.tree.map(
+        jnp.shape, shapes["params"]
+    )
+    jax.tree.map(np.testing.assert_array_equal, drawn[0], drawn[1])
+    kernel = drawn[0]["layer7_conv"]["kernel"]  # 64 of 3x3x64
+    np.testing.assert_allclose(kernel.var() * 9 * 64 / 2, 1, rtol=0.02)
+    np.testing.assert_array_equal(drawn[0]["layer7_norm"]["scale"], 1)
+    np.testing.assert_array_equal(drawn[0]["layer7_norm"]["bias"], 0)
 
 
 def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch, lab):
