@@ -261,40 +261,33 @@ def test_initializations_have_their_variances_and_the_rnn_repeats_its_kernel(tas
     assert not np.array_equal(task.kernels[0][:, 0], task.kernels[0][:, 7])
 
 
-def good_metrics() -> dict[str, Any]:
-    """A metric for every control, on the side where it holds."""
-    near = {"<": -1.0, "<=": -1.0, ">": 1.0, "=": 0.0}
+def metrics_of_controls(holding: bool) -> dict[str, Any]:
+    """A metric for every control, far on the side where it holds, or fails."""
+    far = 0.9 if holding else -1e4
     found: dict[str, Any] = {}
     for claim in CLAIMS:
         for control in claim.controls:
             threshold = control.threshold or 0.0
+            away = {"<": -far, "<=": -far, ">": far, ">=": far}
             if control.estimate == "share":
-                value = np.ones((100, 2))
-            elif control.relation == "within":
-                value = np.full(5, control.center)
+                value = np.stack([np.full(100, float(holding)), np.ones(100)], 1)
+            elif control.relation in away:
+                value = np.full(5, threshold + away[control.relation])
             else:
-                value = np.full(5, threshold + near[control.relation])
+                value = np.full(5, control.center + (0 if holding else far))
             found[control.metric] = value
     return found
 
 
 def test_every_control_can_hold_and_can_fail():
-    good = good_metrics()
-    for control in judge_controls(CLAIMS, good):
-        assert control.verdict == "supported", control.id
-    bad = {
-        name: np.stack([0 * value[:, 0], value[:, 1]], 1)
-        if value.ndim == 2
-        else -1e4 * np.sign(value - 0.5)
-        for name, value in good.items()
-    }
-    for control in judge_controls(CLAIMS, bad):
-        assert control.verdict == "refuted", control.id
+    for holding, verdict in ((True, "supported"), (False, "refuted")):
+        for control in judge_controls(CLAIMS, metrics_of_controls(holding)):
+            assert control.verdict == verdict, control.id
 
 
 def test_a_number_just_beyond_its_rule_is_refuted():
     (claim,) = (claim for claim in CLAIMS if claim.id == "lstm-solves-vanishing/0-1")
-    good = good_metrics()
+    good = metrics_of_controls(True)
     for value, verdict in ((-2.9, "supported"), (-3.1, "refuted")):
         judged = judge([claim], good | {"log-norm/0-1": np.full(5, value)})
         assert judged[0].verdict == verdict
