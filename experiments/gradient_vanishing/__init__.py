@@ -70,7 +70,7 @@ class Config:
     steps: int = 1000  # of the trained MLPs, a multiple of 50
     restarts: int = 10  # of each small net that looks for an optimum, per seed
     iterations: int = 5000  # the most that one of them takes
-    resnet_steps: int = 200  # of the trained residual networks
+    resnet_steps: int = 160  # of the trained residual networks
 
     def __post_init__(self):
         if not 1 <= self.draws <= 10_000:

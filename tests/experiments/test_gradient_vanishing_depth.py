@@ -232,7 +232,7 @@ def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(lab):
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
         labels = jnp.arange(130) % 10
-        ends = optima._descents([[1, 2], [1, 2], [3]], images, labels, 1, 1)
+        ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
     assert ends[0] == ends[1] != ends[2]
     assert all(end[2] > optima.TOLERANCE for end in ends)
 
