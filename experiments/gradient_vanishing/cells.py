@@ -143,7 +143,10 @@ def updates(keys: Array) -> Metrics:
             "update-gates": jnp.max(jnp.abs(1 - 2 * z)),
         }
 
-    return {name: np.asarray(each) for name, each in over_seeds(measure)(keys).items()}
+    return {
+        name: np.asarray(each)
+        for name, each in over_seeds(measure, brief)(keys).items()
+    }
 
 
 def candidate(
@@ -187,7 +190,7 @@ def resets(keys: Array) -> Metrics:
         sizes = jnp.stack([_reset_state(params, h, jnp.asarray(r)) for r in FALLING])
         return jnp.asarray(changes), jnp.sum(sizes[1:] > sizes[:-1] + ROUNDING)
 
-    changes, increases = map(np.asarray, over_seeds(measure)(keys))
+    changes, increases = map(np.asarray, over_seeds(measure, brief)(keys))
     zero, one = (Grid(changes[:, i], {"reset": PLACEMENTS}) for i in range(2))
     return {
         "candidate-change/zero": zero,
@@ -247,7 +250,7 @@ def clips(keys: Array) -> Metrics:
 
         return jnp.stack([beyond(CLIP), beyond(None)])
 
-    clipped, free = np.moveaxis(np.asarray(over_seeds(measure)(keys)), 1, 0)
+    clipped, free = np.moveaxis(np.asarray(over_seeds(measure, brief)(keys)), 1, 0)
     return {"beyond-clip/clipped": clipped, "beyond-clip/free": free}
 
 

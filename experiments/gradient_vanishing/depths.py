@@ -22,6 +22,7 @@ from cnn_jax.data import Split
 from cnn_jax.instruments import log_carry_gradients
 from cnn_jax.ops import batch_statistics, maxout, normalize, prelu, rrelu
 from experiments.harness.claims import Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.seeds import normals, over_seeds
 
 LAYERS = 20
@@ -147,7 +148,7 @@ def ratios(keys: Array, digits: Split) -> Metrics:
         flat = tuple(arm.ravel() for arm in arms)
         return lax.map(lambda arm: profile(task, *arm), flat)
 
-    profiles = np.asarray(over_seeds(measure)(keys, digits))
+    profiles = np.asarray(over_seeds(measure, brief)(keys, digits))
     profiles = profiles.reshape(len(keys), *grid, LAYERS + 1)
     logs = profiles[..., 1] - profiles[..., LAYERS]
     metrics: dict = {}

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX"
-DASHES = ("-", "--", ":", "-.")
 KEPT = "#e4e8eb"  # where a norm is neither vanished nor exploded
-FOLDED = 3  # log10 of the norm up to which the axis is linear
 
 
 def plot(metrics: Metrics) -> "dict[str, Figure]":
@@ -45,33 +43,32 @@ def _answer(metrics: Metrics) -> "Figure":
         12,
         4.8,
         "The norm of the gradient between two steps over their distance, mean of the "
-        "seeds of its logarithm. Left: RNNs without inputs. Right: LSTMs with random "
-        "inputs, from cell to cell. Gray: within 10⁻³ to 10³.",
+        "seeds of its logarithm: straight lines are exponential. Left: RNNs without "
+        "inputs. Right: LSTMs with random inputs, from cell to cell. Gray: within 10⁻³ "
+        "to 10³.",
     )
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2)
     growth = _shown(metrics, "growth").mean(0)
-    for place, arm in enumerate(recurrence.ARMS):
-        _line(left, recurrence.DISTANCES, growth[place], *_style_of_net(arm), arm)
+    for place in np.argsort(-growth[:, -1]):  # the legend in the order of the lines
+        arm = recurrence.ARMS[place]
+        left.plot(recurrence.DISTANCES, growth[place], **_style_of_net(arm))
     norms = _shown(metrics, "memory-norms").mean(0)
     for row, bias in enumerate(memories.BIASES):
         for gain, dash in ((1, "-"), (8, "--")):
             arm = f"{bias}-{gain}"
             values = norms[memories.ARMS.index(arm)]
             label = f"forget bias {bias}, gain {gain}"
-            _line(right, memories.DISTANCES, values, COLORS[row], dash, label)
+            style = {"color": COLORS[row], "ls": dash, "label": label}
+            right.plot(memories.DISTANCES, values, **style)
     left.set_title(
         "Plain RNNs: exponential either way,\nunless the kernel is isometric"
     )
-    right.set_title("LSTMs: a forget bias keeps the gradient,\na large gain explodes")
-    left.set_ylabel("log10 of the gradient's norm")
+    right.set_title(
+        "LSTMs: a large forget bias keeps the gradient,\na large gain explodes"
+    )
     for axes in (left, right):
+        axes.set_ylabel("log10 of the gradient's norm")
         axes.axhspan(-recurrence.EXPLODED, recurrence.EXPLODED, color=KEPT, lw=0)
-        axes.set_yscale("symlog", linthresh=FOLDED)
-        axes.set_yticks([-300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300])
-        axes.set_yticklabels(
-            ["−300", "−100", "−30", "−10", "−3", "0", "3", "10", "30", "100", "300"]
-        )
-        axes.minorticks_off()
         axes.set_xlabel("distance, steps")
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=2.6
@@ -79,17 +76,19 @@ def _answer(metrics: Metrics) -> "Figure":
     return figure
 
 
-def _style_of_net(arm: str) -> tuple[str, str]:
-    """Color by activation, dashes by gain; isometries alike."""
+def _style_of_net(arm: str) -> dict:
+    """Color by activation, dashes by gain; the first of two that may agree is wide."""
     if arm in recurrence.ISOMETRIES:
-        return COLORS[6], DASHES[recurrence.ISOMETRIES.index(arm) * 2]
-    activation, gain = arm.split("-")
-    place = [str(each) for each in recurrence.GAINS].index(gain)
-    return COLORS[recurrence.ACTIVATIONS.index(activation)], (":", "--", "-")[place]
-
-
-def _line(axes: "Axes", distances, values, color: str, dash: str, label: str) -> None:
-    axes.plot(distances, values, color=color, ls=dash, label=label)
+        wide = arm == recurrence.ISOMETRIES[0]
+        color, dash, label = COLORS[6], "-" if wide else ":", arm.replace("-", ", ")
+    else:
+        activation, gain = arm.split("-")
+        wide = activation == recurrence.ACTIVATIONS[0]
+        color = COLORS[recurrence.ACTIVATIONS.index(activation)]
+        dash = (":", "--", "-")[list(map(str, recurrence.GAINS)).index(gain)]
+        label = f"{activation}, gain {gain}"
+    width, alpha = (4, 0.5) if wide else (1.6, 1)
+    return {"color": color, "ls": dash, "label": label, "lw": width, "alpha": alpha}
 
 
 def _layers(metrics: Metrics) -> "Figure":
@@ -106,6 +105,8 @@ def _layers(metrics: Metrics) -> "Figure":
     for row, what in enumerate(("MLP, layers", "RNN, steps")):
         axes = figure.add_subplot(grid[row, 0])
         _ratios(axes, logs[..., row], what)
+        if row == 0:
+            axes.legend(fontsize=8, loc="lower center", ncols=3)
     axes = figure.add_subplot(grid[:, 1])
     for place, name in enumerate(residual.DESIGNS):
         profile = _shown(metrics, f"gradient-by-layer/{name}")
@@ -135,11 +136,17 @@ def _ratios(axes: "Axes", logs: np.ndarray, what: str) -> None:
         for seed in logs[..., column]:
             axes.plot(place, seed, marker=".", ms=4, alpha=0.5, **style)
         mean = logs[..., column].mean(0)
-        axes.plot(place, mean, marker=MARKERS[column], ms=6, label=init, **style)
+        axes.plot(
+            place, mean, marker=MARKERS[column], ms=6, label=_named(init), **style
+        )
     axes.set_xticks(range(len(names)), names, fontsize=8)
     axes.set_ylabel("log10 of first\nover last gradient")
     axes.set_title(f"{what} 1 and {depths.LAYERS}")
-    axes.legend(fontsize=8, loc="lower right", ncols=3)
+
+
+def _named(init: str) -> str:
+    """Initializations by the names of people begin with a capital."""
+    return init if init == "orthogonal" else init.capitalize()
 
 
 def _memories(metrics: Metrics) -> "Figure":
@@ -183,6 +190,13 @@ def _explosions(metrics: Metrics) -> "Figure":
     )
     axes = figure.subplots()
     axes.axhline(recurrence.EXPLODED, color="#999999", lw=1)
+    axes.annotate(
+        "above this: exploded",
+        (-0.45, recurrence.EXPLODED),
+        (0, 3),
+        textcoords="offset points",
+        fontsize=8,
+    )
     spread = np.linspace(-0.14, 0.14, len(logs))
     top = logs.max()
     for place, arm in enumerate(recurrence.EXPLOSION_ARMS):
@@ -226,5 +240,6 @@ def _gates(metrics: Metrics) -> "Figure":
         axes.set_title(f"forget bias {bias}\n{share:.0f} % near 0 or 1", fontsize=9)
         axes.set_xlabel("forget gate")
         axes.set_xlim(0, 1)
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     panels[0].set_ylabel("share, %")
     return figure

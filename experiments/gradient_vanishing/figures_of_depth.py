@@ -52,14 +52,19 @@ def _race(axes: "Axes", metrics: Metrics) -> None:
     goal = 100 * learning.GOAL
     axes.axhline(goal, color=COLORS[6], ls=":", lw=1)
     axes.annotate(
-        f"{goal:.0f} %", (1, goal), (2, 3), textcoords="offset points", fontsize=8
+        f"{goal:.0f} %",
+        (steps[-1], goal),
+        (0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
     )
     axes.set_xscale("log")
     axes.set_ylim(0, 100)
     axes.set_xlabel("steps of SGD")
     axes.set_ylabel("train error, %")
     axes.set_title(f"How fast {learning.SHALLOW} hidden layers learn")
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="lower left", fontsize=8)
 
 
 def _changes(axes: "Axes", metrics: Metrics) -> None:
@@ -87,14 +92,16 @@ def _optima(axes: "Axes", metrics: Metrics) -> None:
     losses = _shown(metrics, "optima")  # [seed, depth, restart]
     for place, name in enumerate(optima.DEPTHS):
         every = losses[:, place].ravel()
-        spread = name + np.linspace(-0.2, 0.2, len(every))
+        spread = name + np.linspace(-0.2, 0.2, len(every) + 2)[1:-1]
         axes.plot(spread, every, ls="", marker="o", ms=3, alpha=0.4, color=COLORS[0])
     mean = np.exp(np.log(losses).mean((0, 2)))
     axes.plot(optima.DEPTHS, mean, color=COLORS[1], marker="s", label="mean")
     best = losses.min((0, 2))
     axes.plot(optima.DEPTHS, best, color=COLORS[2], marker="^", ls="--", label="best")
-    axes.set_xticks(optima.DEPTHS)
-    axes.set_xlabel("hidden layers")
+    numbers = _shown(metrics, "optima-parameters")
+    names = [f"{d}\n{n}" for d, n in zip(optima.DEPTHS, numbers, strict=True)]
+    axes.set_xticks(optima.DEPTHS, names)
+    axes.set_xlabel("hidden layers, and parameters")
     axes.set_ylabel("train loss at the optimum")
     axes.set_title("Which optima small nets fall into")
     axes.legend(fontsize=8)
@@ -117,7 +124,7 @@ def _resnets(axes: "Axes", metrics: Metrics) -> None:
         )
     axes.set_xticks(range(len(residual.RATES)), list(residual.RATES))
     axes.set_xlim(-0.6, len(residual.RATES) - 0.2)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(1.1 * axes.get_ylim()[1], 1))
     number = len(_shown(metrics, "gradient-by-layer/plain")) + 1
     steps = int(_shown(metrics, "resnet-steps")[0])
     axes.set_ylabel("train error, %")

@@ -22,6 +22,7 @@ from cnn_jax.instruments import (
 from cnn_jax.ops import gru_step, init_gru, init_lstm, init_rnn, lstm_step, rnn_step
 from experiments.gradient_vanishing.recurrence import WIDTH
 from experiments.harness.claims import Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.seeds import over_seeds
 
 BIASES = ("0", "1", "5", "chrono")  # of the forget gate
@@ -129,7 +130,10 @@ def memories(keys: Array) -> Metrics:
         gains = jnp.tile(jnp.asarray(GAINS, float), len(BIASES))
         return lax.map(one, (each, gains))
 
-    found = {name: np.asarray(each) for name, each in over_seeds(measure)(keys).items()}
+    found = {
+        name: np.asarray(each)
+        for name, each in over_seeds(measure, brief)(keys).items()
+    }
     saturated = found["saturated"]  # [seed, arm, gate]
     default, open_gate = ARMS.index("0-1"), ARMS.index("5-1")
     arms = ", ".join(ARMS)
@@ -191,7 +195,7 @@ def comparisons(keys: Array) -> Metrics:
 
     return {
         "norms-of-others": Shown(
-            np.asarray(over_seeds(measure)(keys)),
+            np.asarray(over_seeds(measure, brief)(keys)),
             f"log10 of the norm over {FAR} steps [seed; {', '.join(WITHOUT)}; gain "
             f"{', '.join(map(str, GAINS))}]",
         )
@@ -223,7 +227,7 @@ def cell_path(keys: Array) -> Metrics:
 
         return lax.map(norm, jnp.asarray([1e3, 1.0]))  # σ(1000) is 1 in any float
 
-    logs = np.asarray(over_seeds(measure)(keys), float)
+    logs = np.asarray(over_seeds(measure, brief)(keys), float)
     names = ("open", "half-open")
     return {
         f"cell-path-norm/{name}": 10**log

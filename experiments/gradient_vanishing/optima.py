@@ -52,6 +52,12 @@ def outputs(params: Any, h: Array) -> Array:
     return h @ kernel + bias[None]
 
 
+def num_parameters(pixels: int, depth: int) -> int:
+    """Of a net of `depth` hidden layers."""
+    sizes = [pixels] + [WIDTH] * depth + [CLASSES]
+    return sum((before + 1) * after for before, after in itertools.pairwise(sizes))
+
+
 def minimize(
     objective: Any, start: np.ndarray, budget: int
 ) -> tuple[np.ndarray, float]:
@@ -145,6 +151,10 @@ def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> 
             found[..., 0],
             f"train loss where the gradient is below {TOLERANCE:g} of its start "
             f"[seed; hidden layers {', '.join(map(str, DEPTHS))}; restart]",
+        ),
+        "optima-parameters": Shown(
+            np.asarray([num_parameters(images.shape[1], depth) for depth in DEPTHS]),
+            f"parameters [hidden layers {', '.join(map(str, DEPTHS))}]",
         ),
         "optima-errors": Shown(
             100 * found[..., 1].mean((0, 2)),

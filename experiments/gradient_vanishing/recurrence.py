@@ -15,6 +15,7 @@ from jax import Array, lax
 from cnn_jax.instruments import carry_jacobians, log_jacobian_norms, lyapunov_slopes
 from cnn_jax.ops import rnn_step
 from experiments.harness.claims import Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.seeds import normals, over_seeds
 
 WIDTH = 64
@@ -112,7 +113,7 @@ def growth(keys: Array) -> Metrics:
         nets = stacked(_growing(key))
         return lax.map(lambda net: log_norms(net, DISTANCES), nets)
 
-    logs = over_seeds(measure)(keys)  # [seed, arm, distance]
+    logs = over_seeds(measure, brief)(keys)  # [seed, arm, distance]
     slopes = np.asarray(
         jax.vmap(jax.vmap(lambda log: lyapunov_slopes(log, DISTANCES)))(logs)
     )
@@ -151,7 +152,7 @@ def entries() -> Metrics:
     }
     nets = {name: _net("linear", each, each[0]) for name, each in kernels.items()}
 
-    @jax.jit
+    @brief
     def measure(nets: Net) -> Array:
         return lax.map(lambda net: log_norms(net, (EXPLOSION_DISTANCE,)), nets)
 
@@ -195,7 +196,7 @@ def explosions(keys: Array, draws: int) -> Metrics:
     def measure(key: Array) -> Array:
         return lax.map(one, jax.random.split(key, draws))
 
-    logs = np.asarray(over_seeds(measure)(keys)).reshape(len(keys) * draws, -1)
+    logs = np.asarray(over_seeds(measure, brief)(keys)).reshape(len(keys) * draws, -1)
     metrics: dict = {
         f"exploded/{arm}": np.stack([log > EXPLODED, np.ones(len(log))], axis=1)
         for arm, log in zip((*EXPLOSION_ARMS, "tanh"), logs.T, strict=True)

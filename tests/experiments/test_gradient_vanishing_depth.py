@@ -1,5 +1,6 @@
 """The trained nets of depth of the gradient experiment, small."""
 
+import functools
 from typing import Any
 
 import jax
@@ -42,9 +43,7 @@ def split(number: int = 130, seed: int = 0) -> Split:
     return Split(images, (np.arange(number) % 10).astype(np.int32))
 
 
-@pytest.fixture
-def lab():
-    return Lab("digits", None, lambda *_, **__: None, lambda *_: None)
+LAB = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
 
 
 def test_every_trained_row_of_depth_is_a_claim():
@@ -64,22 +63,21 @@ def test_steps_count_from_one_and_a_goal_out_of_reach_takes_all_of_them():
     assert missed.tolist() == [False, False, True]
 
 
-def fake_race(monkeypatch, lab, **errors):
+def fake_race(monkeypatch, **errors):
     """The race's metrics where the arms have these errors [seeds, steps]."""
     found = {
         name: descent.Descent(None, None, np.asarray(each, float))
         for name, each in errors.items()
     }
     monkeypatch.setattr(learning, "descend", lambda *_, **__: found)
-    metrics: Any = learning.race(keys(0, 1), lab, split(), 50)
+    metrics: Any = learning.race(keys(0, 1), LAB, split(), 50)
     return metrics
 
 
-def test_an_arm_that_runs_out_of_steps_is_a_bound_and_two_are_nothing(monkeypatch, lab):
+def test_an_arm_that_runs_out_of_steps_is_a_bound_and_two_are_nothing(monkeypatch):
     never, second, fourth = [0.9] * 4, [0.9, 0.2, 0.2, 0.2], [0.9, 0.9, 0.9, 0.2]
     metrics = fake_race(
         monkeypatch,
-        lab,
         relu=[second, second, never],
         tanh=[fourth, never, never],
         sigmoid=[never, fourth, fourth],
@@ -131,19 +129,21 @@ def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
     assert verdict_of(row, metrics) == "invalid"
 
 
-def one_epoch(optimizer: str, lab: Lab) -> tuple[Any, descent.Examples]:
+@functools.cache
+def fifty_steps() -> tuple[Any, descent.Examples]:
+    """Two arms of two seeds."""
     digits = split()
     data = descent.examples(digits, digits)
     arms = {"a": Arm("tanh", 0.1), "b": Arm("relu", 0.2)}
     found = descent.descend(
-        keys(3, 2), lab, "x", data, arms, hidden=2, optimizer=optimizer, steps=50
+        keys(3, 2), LAB, "x", data, arms, hidden=2, optimizer="sgd", steps=50
     )
     return found, data
 
 
-def test_an_arm_goes_the_steps_of_plain_gradient_descent(lab):
+def test_an_arm_goes_the_steps_of_plain_gradient_descent():
     """Against optax's own SGD, step by step, of the second arm and seed."""
-    found, data = one_epoch("sgd", lab)
+    found, data = fifty_steps()
     init_key, order_key = jax.random.split(keys(3, 2)[1])
     params = descent.init(init_key, jnp.asarray(2**0.5), 2)
     np.testing.assert_allclose(
@@ -172,13 +172,16 @@ def test_an_arm_goes_the_steps_of_plain_gradient_descent(lab):
         np.testing.assert_allclose(layer["kernel"][1], wanted["kernel"], atol=1e-4)
 
 
-def test_errors_are_those_of_the_watched_digits_after_each_step(lab):
-    found, data = one_epoch("adam", lab)
-    last = jax.tree.map(lambda leaf: leaf[0], found["a"].after)
-    place = list(descent.FUNCTIONS).index("tanh")
-    logits = descent.logits_of(last, jnp.asarray(place), data.watched_images)
-    wrong = np.mean(np.argmax(logits, 1) != data.watched_labels)
-    np.testing.assert_allclose(found["a"].errors[0, -1], wrong, atol=1e-6)
+def test_errors_are_those_of_the_watched_digits_after_each_step():
+    found, data = fifty_steps()
+    names = list(descent.FUNCTIONS)
+    for name, activation in (("a", "tanh"), ("b", "relu")):
+        for seed in range(2):
+            last = jax.tree.map(lambda leaf, seed=seed: leaf[seed], found[name].after)
+            place = jnp.asarray(names.index(activation))
+            logits = descent.logits_of(last, place, data.watched_images)
+            wrong = np.mean(np.argmax(logits, 1) != data.watched_labels)
+            np.testing.assert_allclose(found[name].errors[seed, -1], wrong, atol=1e-6)
     assert found["a"].errors.shape == (2, 50)
     assert not np.isnan(found["a"].errors).any()
 
@@ -213,7 +216,7 @@ def test_a_minimum_out_of_budget_is_reported_as_such():
     assert left > optima.TOLERANCE
 
 
-def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch, lab):
+def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
     """Losses 2^(depth + restart): ln 2 per layer."""
 
     def descents(seeds, images, labels, depth, budget):
@@ -221,13 +224,14 @@ def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch, lab):
         return [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
 
     monkeypatch.setattr(optima, "_descents", descents)
-    metrics: Any = optima.optima(keys(0, 3), lab, split(), 2, 7)
+    metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
     np.testing.assert_allclose(metrics["loss-slope"], np.log(2), rtol=1e-12)
     assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
     assert metrics["least-error"].tolist() == [50, 50, 50]
+    assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
 
 
-def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(lab):
+def test_nets_without_an_optimum_yet_keep_more_of_their_gradient():
     """One iteration is not enough; twins of one seed begin alike."""
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
@@ -251,7 +255,7 @@ def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
     np.testing.assert_array_equal(drawn[0]["layer7_norm"]["bias"], 0)
 
 
-def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch, lab):
+def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch):
     metrics: Any = {"train-error/plain": [3.0, 4.0], "train-error/residual": [1.0, 4.5]}
     gap: Any = residual.gap(metrics)
     assert gap["plain-less-residual"].tolist() == [2, -0.5]
@@ -262,7 +266,7 @@ def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch, lab):
         return np.asarray([0.25])
 
     monkeypatch.setattr(residual, "train", train)
-    learned: Any = residual.learning("plain", keys(0, 1), lab, split(), 8, 3)
+    learned: Any = residual.learning("plain", keys(0, 1), LAB, split(), 8, 3)
     assert learned["train-error/plain"].tolist() == [25]
     assert calls[0][-1] == residual.RATES["plain"]
 
@@ -285,6 +289,7 @@ def test_the_figure_of_depth_shows_every_arm():
         "changes/adam": draw.uniform(0.01, 1, (2, 2, 6)),
         "optima": draw.uniform(0.2, 0.3, (2, len(optima.DEPTHS), 3)),
         "gradient-by-layer/plain": np.zeros(7),
+        "optima-parameters": np.arange(len(optima.DEPTHS)),
         "resnet-steps": np.asarray([5]),
     }
     metrics: Any = {name: Shown(each, name) for name, each in shown.items()} | {
