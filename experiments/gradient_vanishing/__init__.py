@@ -20,10 +20,11 @@ by rates that `tuning` chooses on validation digits.
 Expected: gradients of plain RNNs change exponentially unless the kernel is an isometry,
 and neither small nor large entries alone decide; sigmoids explode at large gains. The
 LSTM keeps a gradient by its forget bias, not by its form, and explodes at large gains;
-its gates are not binary. ReLU needs the initialization made for it.
+its gates are not binary. ReLU needs the initialization made for it. What the notes say
+of trained nets is open.
 
-Takes about three minutes for 5 seeds on 2 CPU cores, half a minute with --quick. Data:
-digits.
+Takes about five minutes for 5 seeds on 2 CPU cores, two thirds of them for the trained
+residual networks, and about half a minute with --quick. Data: digits.
 """
 
 import dataclasses
