@@ -15,7 +15,7 @@ errors, or counts of exceptions. All that is at initialization; trained on digit
     slope     of ln(loss) over the depth, at the optima of nets too small for the data
     gap       train error of a plain net with batch norm less that of its residual twin
 
-by rates that `tuning` chooses on validation digits.
+by rates that `tuning` chooses on validation digits; both ResNets by the library's own.
 
 Expected: gradients of plain RNNs change exponentially unless the kernel is an isometry,
 and neither small nor large entries alone decide; sigmoids explode at large gains. The
