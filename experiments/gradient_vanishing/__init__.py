@@ -69,7 +69,7 @@ class Config:
     draws: int = 20  # of the kernel of sigmoid RNNs, per seed
     depth: int = 32  # of the residual network, 6n + 2
     steps: int = 1000  # of the trained MLPs, a multiple of 50
-    restarts: int = 10  # of each small net that looks for an optimum, per seed
+    restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
     iterations: int = 5000  # the most that one of them takes
     resnet_steps: int = 160  # of the trained residual networks
 
