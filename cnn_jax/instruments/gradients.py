@@ -102,7 +102,9 @@ def log_jacobian_norms(
     _, (products, exponents) = lax.scan(multiply, start, jacobians)
     wanted = jnp.asarray([distance - 1 for distance in distances], int)
     chosen = products[wanted][:, _index(rows)]
-    norms = jnp.linalg.norm(chosen, 2, axis=(1, 2))
+    # One matrix at a time: LAPACK calls with a batch, two of them at once, can wait for
+    # each other for ever in jaxlib 0.10.
+    norms = lax.map(lambda each: jnp.linalg.norm(each, 2), chosen)
     return _log10(norms, exponents[wanted])
 
 

@@ -340,3 +340,11 @@ def test_the_half_life_is_that_of_the_slope_and_censored_at_the_start(slope, exp
 def test_wrong_arguments_are_answered_with_what_was_expected(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_lapack_gets_one_matrix_at_a_time():
+    """Calls with a batch wait for threads, and two of them for each other."""
+    text = jax.jit(log_jacobian_norms).lower(jnp.ones((9, SIZE, SIZE))).as_text()
+    calls = [line for line in text.splitlines() if "@lapack" in line]
+    assert calls
+    assert all('num_batch_dims = "0"' in call for call in calls)

@@ -1,0 +1,145 @@
+"""Do gradients vanish or explode with distance, and what prevents it?
+
+h_t is the state after t steps, or the output of layer t. Of a random network
+
+    growth rate  λ(T) = ln ‖∂h_T/∂h_0‖₂ / T, in nats per step
+    norm         log10 ‖∂h_T/∂h_0‖₂; of an LSTM log10 ‖∂c_T/∂c_0‖₂
+    ratio        log10 (‖∂L/∂h_1‖ / ‖∂L/∂h_last‖), of 20 layers or steps, or a ResNet
+
+Products of Jacobians are scaled as they grow or shrink and summed as logarithms, since
+at these distances most of them leave the floats. Identities of gated cells are maximal
+errors, or counts of exceptions. All that is at initialization; trained on digits are
+
+    steps     of SGD until a net of three hidden layers is wrong about 25 % of them
+    change    log10 of ‖K_T - K_0‖ / ‖K_0‖, the first hidden kernel over the fifth
+    slope     of ln(loss) over the depth, at the optima of nets too small for the data
+    gap       train error of a plain net with batch norm less that of its residual twin
+
+by rates that `tuning` chooses on validation digits; both ResNets by the library's own.
+
+Expected: gradients of plain RNNs change exponentially unless the kernel is an isometry,
+and neither small nor large entries alone decide; sigmoids explode at large gains. The
+LSTM keeps a gradient by its forget bias, not by its form, and explodes at large gains;
+its gates are not binary. ReLU needs the initialization made for it. What the notes say
+of trained nets is open.
+
+Takes about five minutes for 5 seeds on 2 CPU cores, two thirds of them for the trained
+residual networks, and about half a minute with --quick. Data: digits.
+"""
+
+import dataclasses
+from functools import partial
+
+import jax
+
+from cnn_jax.data import Split
+from experiments.gradient_vanishing import (
+    cells,
+    depths,
+    learning,
+    memories,
+    optima,
+    recurrence,
+    residual,
+)
+from experiments.gradient_vanishing.claims import CLAIMS
+from experiments.gradient_vanishing.figures import plot
+from experiments.harness.claims import Metrics
+from experiments.harness.lab import Lab
+
+__all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
+
+DATA = ("digits",)
+DEEPEST = 110
+CHUNK = 50  # steps, that of `descent`
+QUICK = {
+    "draws": 40,
+    "depth": 8,
+    "steps": 50,
+    "restarts": 1,
+    "resnet_steps": 10,
+    "num_seeds": 1,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """How much is measured."""
+
+    draws: int = 20  # of the kernel of sigmoid RNNs, per seed
+    depth: int = 32  # of the residual network, 6n + 2
+    steps: int = 1000  # of the trained MLPs, a multiple of 50
+    restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
+    iterations: int = 5000  # the most that one of them takes
+    resnet_steps: int = 160  # of the trained residual networks
+
+    def __post_init__(self):
+        if not 1 <= self.draws <= 10_000:
+            raise ValueError(f"expected draws in 1 to 10000, got {self.draws}")
+        if not 8 <= self.depth <= DEEPEST or self.depth % 6 != 2:
+            raise ValueError(
+                f"expected a depth of 6n + 2 in 8 to {DEEPEST}, got {self.depth}"
+            )
+        if not 0 < self.steps <= 1_000_000 or self.steps % CHUNK:
+            raise ValueError(
+                f"expected steps as a multiple of {CHUNK} up to 1000000, "
+                f"got {self.steps}"
+            )
+        for name in ("restarts", "iterations", "resnet_steps"):
+            if not 1 <= getattr(self, name) <= 1_000_000:
+                raise ValueError(
+                    f"expected {name} in 1 to 1000000, got {getattr(self, name)}"
+                )
+
+
+def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
+    """Measures random networks and trains some, a program for each group of rows."""
+    digits = lab.data("digits").train
+    metrics = lab.measure(
+        {
+            **_trained(keys, config, lab, digits),
+            **{
+                f"ResNet, {name}": partial(
+                    residual.log_ratio, name, keys, digits, config.depth
+                )
+                for name in residual.DESIGNS
+            },
+            "sigmoid RNNs": partial(recurrence.explosions, keys, config.draws),
+            "LSTMs": partial(memories.memories, keys),
+            "20 layers": partial(depths.ratios, keys, digits),
+            "plain RNNs": partial(recurrence.growth, keys),
+            "GRUs and RNNs": partial(memories.comparisons, keys),
+            "cell path": partial(memories.cell_path, keys),
+            "both directions": partial(cells.supports, keys),
+            "equal entries": recurrence.entries,
+            "update gates": partial(cells.updates, keys),
+            "reset gates": partial(cells.resets, keys),
+            "clips": partial(cells.clips, keys),
+            "slopes": cells.slopes,
+            "sizes": cells.sizes_of_cells,
+        }
+    )
+    return {**metrics, **residual.gap(metrics)}
+
+
+def _trained(keys: jax.Array, config: Config, lab: Lab, digits: Split) -> dict:
+    """The measurements of trained deep nets, the longest first."""
+    size = config.depth, config.resnet_steps
+    return {
+        **{
+            f"ResNet, {name}, trained": partial(
+                residual.learning, name, keys, lab, digits, *size
+            )
+            for name in residual.RATES
+        },
+        "optima": partial(
+            optima.optima, keys, lab, digits, config.restarts, config.iterations
+        ),
+        "race": partial(learning.race, keys, lab, digits, config.steps),
+        **{
+            f"layers, {name}": partial(
+                learning.changes, name, keys, lab, digits, config.steps
+            )
+            for name in learning.LEARNERS
+        },
+    }

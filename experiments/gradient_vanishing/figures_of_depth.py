@@ -1,0 +1,131 @@
+"""The figure of the nets that are trained to show what depth does."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from experiments.gradient_vanishing import learning, optima, residual
+from experiments.harness.claims import Metrics, Shown
+from experiments.harness.figures import COLORS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = "osD^"
+
+
+def _shown(metrics: Metrics, name: str) -> np.ndarray:
+    return np.asarray(cast(Shown, metrics[name]).values)
+
+
+def depth(metrics: Metrics) -> "Figure":
+    """Four questions about depth, a panel each."""
+    figure = new_figure(
+        11,
+        7,
+        "Trained on digits; faint lines and dots are seeds (bottom left: restarts of "
+        "all seeds), strong lines and bars their means. Top right: the norm of the "
+        "change of each kernel over the norm it began with. Bottom left: "
+        f"{optima.WIDTH} units per layer, where the gradient is below a thousandth of "
+        "that at the start. Bottom right: a residual network and its plain twin.",
+    )
+    panels = figure.subplots(2, 2)
+    _race(panels[0, 0], metrics)
+    _changes(panels[0, 1], metrics)
+    _optima(panels[1, 0], metrics)
+    _resnets(panels[1, 1], metrics)
+    return figure
+
+
+def _race(axes: "Axes", metrics: Metrics) -> None:
+    errors = _shown(metrics, "train-errors")  # [arm, seed, step]
+    took = _shown(metrics, "steps-to-goal")
+    steps = np.arange(1, errors.shape[-1] + 1)
+    for place, name in enumerate(learning.RACERS):
+        color = COLORS[place]
+        for seed in errors[place]:
+            axes.plot(steps, seed, color=color, alpha=0.25, lw=0.8)
+        middle = np.exp(np.log(took[place]).mean())
+        label = f"{name}: {middle:.0f} steps"
+        axes.plot(steps, errors[place].mean(0), color=color, label=label)
+    goal = 100 * learning.GOAL
+    axes.axhline(goal, color=COLORS[6], ls=":", lw=1)
+    axes.annotate(
+        f"{goal:.0f} %",
+        (steps[-1], goal),
+        (0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+    )
+    axes.set_xscale("log")
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("steps of SGD")
+    axes.set_ylabel("train error, %")
+    axes.set_title(f"How fast {learning.SHALLOW} hidden layers learn")
+    axes.legend(loc="lower left", fontsize=8)
+
+
+def _changes(axes: "Axes", metrics: Metrics) -> None:
+    place = 0
+    for optimizer, dash in (("sgd", "-"), ("adam", "--")):
+        moved = _shown(metrics, f"changes/{optimizer}")[..., : learning.DEEP]
+        layers = np.arange(1, learning.DEEP + 1)
+        for name, each in zip(learning.LEARNERS[optimizer], moved, strict=True):
+            style = {"color": COLORS[place], "marker": MARKERS[place]}
+            for seed in each:
+                axes.plot(layers, seed, ls="", ms=3, alpha=0.4, **style)
+            mean = np.exp(np.log(each).mean(0))
+            label = f"{name}, {'SGD' if optimizer == 'sgd' else 'Adam'}"
+            axes.plot(layers, mean, ls=dash, ms=5, label=label, **style)
+            place += 1
+    axes.set_yscale("log")
+    axes.set_xticks(range(1, learning.DEEP + 1))
+    axes.set_xlabel("hidden layer, 1 next to the pixels")
+    axes.set_ylabel("relative change of the kernel")
+    axes.set_title("Which layers learn")
+    axes.legend(fontsize=8, ncols=2)
+
+
+def _optima(axes: "Axes", metrics: Metrics) -> None:
+    losses = _shown(metrics, "optima")  # [seed, depth, restart]
+    for place, name in enumerate(optima.DEPTHS):
+        every = losses[:, place].ravel()
+        spread = name + np.linspace(-0.2, 0.2, len(every) + 2)[1:-1]
+        axes.plot(spread, every, ls="", marker="o", ms=3, alpha=0.4, color=COLORS[0])
+    mean = np.exp(np.log(losses).mean((0, 2)))
+    axes.plot(optima.DEPTHS, mean, color=COLORS[1], marker="s", label="mean")
+    best = losses.min((0, 2))
+    axes.plot(optima.DEPTHS, best, color=COLORS[2], marker="^", ls="--", label="best")
+    numbers = _shown(metrics, "optima-parameters")
+    names = [f"{d}\n{n}" for d, n in zip(optima.DEPTHS, numbers, strict=True)]
+    axes.set_xticks(optima.DEPTHS, names)
+    axes.set_xlabel("hidden layers, and parameters")
+    axes.set_ylabel("train loss at the optimum")
+    axes.set_title("Which optima small nets fall into")
+    axes.legend(fontsize=8)
+
+
+def _resnets(axes: "Axes", metrics: Metrics) -> None:
+    for place, name in enumerate(residual.RATES):
+        errors = np.asarray(metrics[f"train-error/{name}"])
+        spread = place + np.linspace(-0.1, 0.1, len(errors) + 2)[1:-1]
+        color = COLORS[place]
+        axes.plot(spread, errors, ls="", marker=MARKERS[place], ms=5, color=color)
+        mean = errors.mean()
+        axes.plot([place - 0.25, place + 0.25], [mean, mean], color=color, lw=2.5)
+        axes.annotate(
+            f"{mean:.2f} %",
+            (place + 0.25, mean),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_xticks(range(len(residual.RATES)), list(residual.RATES))
+    axes.set_xlim(-0.6, len(residual.RATES) - 0.2)
+    axes.set_ylim(0, max(1.1 * axes.get_ylim()[1], 1))
+    number = len(_shown(metrics, "gradient-by-layer/plain")) + 1
+    steps = int(_shown(metrics, "resnet-steps")[0])
+    axes.set_ylabel("train error, %")
+    axes.set_title(f"{number} layers with batch norm, {steps} steps")

@@ -1,0 +1,235 @@
+"""What carries a gradient through gated cells: norms, the cell's own path, gates.
+
+Cells of WIDTH units as flax.linen draws them, recurrent kernels times a gain; the
+inputs are standard normal. A carry (c, h) is flattened, so c is its first half.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from cnn_jax.instruments import (
+    carry_jacobians,
+    gate_values,
+    log_jacobian_norms,
+    log_singular_values,
+    saturation,
+)
+from cnn_jax.ops import gru_step, init_gru, init_lstm, init_rnn, lstm_step, rnn_step
+from experiments.gradient_vanishing.recurrence import WIDTH
+from experiments.harness.claims import Metrics, Shown
+from experiments.harness.compilation import brief
+from experiments.harness.seeds import over_seeds
+
+BIASES = ("0", "1", "5", "chrono")  # of the forget gate
+GAINS = (1, 2, 4, 8)
+ARMS = tuple(f"{bias}-{gain}" for bias in BIASES for gain in GAINS)
+DISTANCES = (1, 2, 4, 8, 16, 32, 64, 100, 200)
+FAR = DISTANCES[-1]
+CELL = slice(WIDTH)
+GATES = ("i", "f", "o")
+BINS = 20
+BLOCK = 10  # steps between two orthogonalizations, the dearest part of all
+WITHOUT = ("GRU", "orthogonal tanh RNN")  # shown beside the LSTM
+
+
+def with_gain(params: dict, gain: Array) -> dict:
+    """The params with every kernel of the state times the gain."""
+    return {
+        entry: {
+            leaf: gain * value if entry[0] == "h" and leaf == "kernel" else value
+            for leaf, value in leaves.items()
+        }
+        for entry, leaves in params.items()
+    }
+
+
+def with_biases(params: dict, biases: dict[str, Array]) -> dict:
+    """The params of an LSTM with these biases, by gate."""
+    return params | {
+        f"h{gate}": params[f"h{gate}"] | {"bias": bias} for gate, bias in biases.items()
+    }
+
+
+def gates(params: dict, carry: tuple[Array, Array], inputs: Array) -> dict[str, Array]:
+    """The gates i, f and o of `lstm_step`."""
+
+    def gate(name: str) -> Array:
+        from_inputs = inputs @ params[f"i{name}"]["kernel"]
+        entry = params[f"h{name}"]
+        return jax.nn.sigmoid(from_inputs + carry[1] @ entry["kernel"] + entry["bias"])
+
+    return {name: gate(name) for name in GATES}
+
+
+def in_blocks(jacobians: Array) -> Array:
+    """Products of BLOCK factors each, whose span of values still fits into floats."""
+
+    def product(block: Array) -> Array:
+        start = jnp.eye(block.shape[-1])
+        return lax.scan(lambda made, factor: (factor @ made, None), start, block)[0]
+
+    return lax.map(product, jacobians.reshape(-1, BLOCK, *jacobians.shape[1:]))
+
+
+def nothing() -> tuple[Array, Array]:
+    """The carry (c, h) to begin with."""
+    return jnp.zeros(WIDTH), jnp.zeros(WIDTH)
+
+
+def _drawn(key: Array) -> tuple[dict, dict[str, Array], Array]:
+    """An LSTM as flax draws it, the biases of i and f of each kind, and inputs."""
+    draw, input_key = jax.random.split(key)
+    params = init_lstm(draw, WIDTH, WIDTH)
+    chrono = init_lstm(draw, WIDTH, WIDTH, chrono_length=FAR)
+    zero = jnp.zeros(WIDTH)
+    forget = [jnp.full(WIDTH, float(bias)) for bias in BIASES[:-1]]
+    biases = {
+        "f": jnp.stack([*forget, chrono["hf"]["bias"]]),
+        "i": jnp.stack([zero, zero, zero, chrono["hi"]["bias"]]),
+    }
+    return params, biases, jax.random.normal(input_key, (FAR, WIDTH))
+
+
+def _memory(params: dict, inputs: Array) -> dict[str, Any]:
+    """One LSTM: log10 of ‖∂c_d/∂c_0‖, of the cell path, of the spectrum; its gates."""
+    jacobians = carry_jacobians(lstm_step, params, nothing(), inputs)
+    values = gate_values(gates, lstm_step, params, nothing(), inputs)
+    kept = jnp.sum(jnp.log10(values["f"]), axis=0)
+    spread = [saturation(values[name], bins=BINS) for name in GATES]
+    # As many of the whole carry's values as there are cells.
+    spectrum = log_singular_values(in_blocks(jacobians), sweeps=1)[CELL]
+    return {
+        "norms": log_jacobian_norms(jacobians, DISTANCES, rows=CELL, columns=CELL),
+        "path": jnp.max(kept),
+        "median": jnp.median(spectrum),
+        "saturated": jnp.stack([each.low + each.high for each in spread]),
+        "histogram": spread[GATES.index("f")].histogram,
+    }
+
+
+def memories(keys: Array) -> Metrics:
+    """lstm-solves-vanishing, -exploding and lstm-gates-are-binary/init.
+
+    Returns:
+        log-norm/{bias}-{gain} [seeds]: log10 ‖∂c_T/∂c_0‖; cell-path [seeds, arm];
+        gates-saturated/init and forget-gate-saturated/5 [seeds].
+    """
+
+    def measure(key: Array) -> dict[str, Array]:
+        params, biases, inputs = _drawn(key)
+
+        def one(arm: tuple[dict[str, Array], Array]) -> dict[str, Any]:
+            return _memory(with_gain(with_biases(params, arm[0]), arm[1]), inputs)
+
+        each = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(GAINS), 0), biases)
+        gains = jnp.tile(jnp.asarray(GAINS, float), len(BIASES))
+        return lax.map(one, (each, gains))
+
+    found = {
+        name: np.asarray(each)
+        for name, each in over_seeds(measure, brief)(keys).items()
+    }
+    saturated = found["saturated"]  # [seed, arm, gate]
+    default, open_gate = ARMS.index("0-1"), ARMS.index("5-1")
+    arms = ", ".join(ARMS)
+    ones = [ARMS.index(f"{bias}-1") for bias in BIASES]
+    metrics: dict = {
+        f"log-norm/{arm}": found["norms"][:, place, -1]
+        for place, arm in enumerate(ARMS)
+    }
+    return metrics | {
+        "cell-path": found["path"],
+        "gates-saturated/init": saturated[:, default].mean(-1),
+        "forget-gate-saturated/5": saturated[:, open_gate, GATES.index("f")],
+        "memory-norms": Shown(
+            found["norms"],
+            f"log10 of the norm of the gradient from cell to cell of an LSTM [seed; "
+            f"forget bias-gain {arms}; distance {', '.join(map(str, DISTANCES))}]",
+        ),
+        "cell-paths": Shown(
+            found["path"].mean(0),
+            f"log10 of the largest product of forget gates, mean of the seeds [{arms}]",
+        ),
+        "median-singular-values": Shown(
+            found["median"].mean(0),
+            f"log10 of the median of the {WIDTH} largest singular values over {FAR} "
+            f"steps, mean of the seeds [{arms}]",
+        ),
+        "saturated-gates": Shown(
+            100 * saturated[:, ones].mean(0),
+            f"share of gates within 0.1 of 0 or 1 at gain 1 [forget bias "
+            f"{', '.join(BIASES)}; i, f, o]",
+            "%",
+        ),
+        "gate-histograms": Shown(
+            found["histogram"][:, ones].sum(0),
+            f"values of the forget gate at gain 1, in {BINS} equal bins [forget bias "
+            f"{', '.join(BIASES)}; bin]",
+        ),
+    }
+
+
+def comparisons(keys: Array) -> Metrics:
+    """The same norms of a GRU and of a tanh RNN, both with orthogonal kernels."""
+
+    def measure(key: Array) -> Array:
+        draw, input_key = jax.random.split(key)
+        inputs = jax.random.normal(input_key, (FAR, WIDTH))
+        cells = (
+            (gru_step, init_gru(draw, WIDTH, WIDTH)),
+            (rnn_step, init_rnn(draw, WIDTH, WIDTH)),
+        )
+
+        def norm(step: Any, params: dict, gain: Array) -> Array:
+            scaled, start = with_gain(params, gain), jnp.zeros(WIDTH)
+            jacobians = carry_jacobians(step, scaled, start, inputs)
+            return log_jacobian_norms(jacobians, [FAR])[0]
+
+        gains = jnp.asarray(GAINS, float)
+        return jnp.stack([lax.map(partial(norm, *cell), gains) for cell in cells])
+
+    return {
+        "norms-of-others": Shown(
+            np.asarray(over_seeds(measure, brief)(keys)),
+            f"log10 of the norm over {FAR} steps [seed; {', '.join(WITHOUT)}; gain "
+            f"{', '.join(map(str, GAINS))}]",
+        )
+    }
+
+
+def cell_path(keys: Array) -> Metrics:
+    """lstm-additive: ‖∂c_T/∂c_0‖ along the cell alone, gates under stop_gradient.
+
+    Returns:
+        cell-path-norm/open [seeds], forget gate 1; cell-path-norm/half-open [seeds],
+        forget gate about σ(1).
+    """
+
+    def stopped(function: Any) -> Any:
+        return lambda z: lax.stop_gradient(function(z))
+
+    step = partial(
+        lstm_step, gate=stopped(jax.nn.sigmoid), activation=stopped(jnp.tanh)
+    )
+
+    def measure(key: Array) -> Array:
+        params, _, inputs = _drawn(key)
+
+        def norm(bias: Array) -> Array:
+            biased = with_biases(params, {"f": jnp.full(WIDTH, bias)})
+            jacobians = carry_jacobians(step, biased, nothing(), inputs)
+            return log_jacobian_norms(jacobians, [FAR], rows=CELL, columns=CELL)[0]
+
+        return lax.map(norm, jnp.asarray([1e3, 1.0]))  # σ(1000) is 1 in any float
+
+    logs = np.asarray(over_seeds(measure, brief)(keys), float)
+    names = ("open", "half-open")
+    return {
+        f"cell-path-norm/{name}": 10**log
+        for name, log in zip(names, logs.T, strict=True)
+    }

@@ -1,0 +1,301 @@
+"""The trained nets of depth of the gradient experiment, small."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax.data import Split
+from cnn_jax.models import ResNet
+from experiments import gradient_vanishing
+from experiments.gradient_vanishing import (
+    CLAIMS,
+    descent,
+    figures_of_depth,
+    learning,
+    optima,
+    residual,
+    tuning,
+)
+from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
+from experiments.gradient_vanishing.descent import Arm
+from experiments.harness.claims import Shown
+from experiments.harness.lab import Lab
+from experiments.harness.seeds import keys
+from experiments.harness.verdicts import judge
+
+LEDGER = {
+    "relu-converges-faster",
+    "early-layers-starve/sgd",
+    "early-layers-starve/adam",
+    "deeper-worse-optima",
+    "resnet-motivation",
+}
+
+
+def split(number: int = 130, seed: int = 0) -> Split:
+    draw = np.random.default_rng(seed)
+    images = draw.random((number, 8, 8, 1)).astype(np.float32)
+    return Split(images, (np.arange(number) % 10).astype(np.int32))
+
+
+LAB = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
+
+
+def test_every_trained_row_of_depth_is_a_claim():
+    assert {claim.id for claim in TRAINED_DEPTH} == LEDGER
+    assert set(CLAIMS) >= set(TRAINED_DEPTH)
+    assert all(claim.controls for claim in TRAINED_DEPTH)
+
+
+def test_chunks_are_those_that_the_setting_knows():
+    assert descent.CHUNK == gradient_vanishing.CHUNK
+
+
+def test_steps_count_from_one_and_a_goal_out_of_reach_takes_all_of_them():
+    errors = np.asarray([[0.9, 0.25, 0.9], [0.2, 0.9, 0.9], [0.9, 0.8, 0.26]])
+    steps, missed = learning.steps_to(0.25, errors)
+    assert steps.tolist() == [2, 1, 3]
+    assert missed.tolist() == [False, False, True]
+
+
+def fake_race(monkeypatch, **errors):
+    """The race's metrics where the arms have these errors [seeds, steps]."""
+    found = {
+        name: descent.Descent(None, None, np.asarray(each, float))
+        for name, each in errors.items()
+    }
+    monkeypatch.setattr(learning, "descend", lambda *_, **__: found)
+    metrics: Any = learning.race(keys(0, 1), LAB, split(), 50)
+    return metrics
+
+
+def test_an_arm_that_runs_out_of_steps_is_a_bound_and_two_are_nothing(monkeypatch):
+    never, second, fourth = [0.9] * 4, [0.9, 0.2, 0.2, 0.2], [0.9, 0.9, 0.9, 0.2]
+    metrics = fake_race(
+        monkeypatch,
+        relu=[second, second, never],
+        tanh=[fourth, never, never],
+        sigmoid=[never, fourth, fourth],
+    )
+    np.testing.assert_array_equal(metrics["steps-over-relu/tanh"], [2, 2, np.nan])
+    assert metrics["censored/tanh"].tolist() == [False, True, True]
+    np.testing.assert_array_equal(metrics["steps-over-relu/sigmoid"], [2, 2, 1])
+    assert metrics["not-arrived/relu"].tolist() == [0, 0, 1]
+    assert metrics["fewest-steps"].tolist() == [2, 2, 4]
+
+
+def verdict_of(name: str, metrics: dict[str, Any]) -> str:
+    (claim,) = (claim for claim in TRAINED_DEPTH if claim.id == name)
+    return judge([claim], metrics)[0].verdict
+
+
+def race_metrics(**changes: Any) -> dict[str, Any]:
+    return {
+        "steps-over-relu/tanh": np.full(5, 2.0),
+        "steps-over-relu/sigmoid": np.full(5, 2.0),
+        "censored/tanh": np.zeros(5, bool),
+        "censored/sigmoid": np.zeros(5, bool),
+        "not-arrived/relu": np.zeros(5),
+        "fewest-steps": np.full(5, 9),
+    } | changes
+
+
+def test_a_bound_can_support_that_the_relu_is_faster_and_cannot_refute_it():
+    late = {"censored/sigmoid": np.ones(5, bool)}
+    row = "relu-converges-faster"
+    assert verdict_of(row, race_metrics()) == "supported"
+    assert verdict_of(row, race_metrics(**late)) == "supported"
+    low = {"steps-over-relu/sigmoid": np.full(5, 1.2)}
+    assert verdict_of(row, race_metrics(**low)) == "refuted"
+    assert verdict_of(row, race_metrics(**low, **late)) == "inconclusive"
+    lost = {"not-arrived/relu": np.asarray([0, 0, 0, 0, 1.0])}
+    assert verdict_of(row, race_metrics(**lost)) == "invalid"
+
+
+def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
+    metrics = {
+        "loss-slope": np.full(5, 0.1),
+        "gradient-left": np.full((5, 4), 9e-4),
+        "least-error": np.full(5, 30.0),
+    }
+    row = "deeper-worse-optima"
+    assert verdict_of(row, metrics) == "supported"
+    metrics["gradient-left"][3, 1] = 2e-3
+    assert verdict_of(row, metrics) == "invalid"
+
+
+@functools.cache
+def fifty_steps() -> tuple[Any, descent.Examples]:
+    """Two arms of two seeds."""
+    digits = split()
+    data = descent.examples(digits, digits)
+    arms = {"a": Arm("tanh", 0.1), "b": Arm("relu", 0.2)}
+    found = descent.descend(
+        keys(3, 2), LAB, "x", data, arms, hidden=2, optimizer="sgd", steps=50
+    )
+    return found, data
+
+
+def test_an_arm_goes_the_steps_of_plain_gradient_descent():
+    """Against optax's own SGD, step by step, of the second arm and seed."""
+    found, data = fifty_steps()
+    init_key, order_key = jax.random.split(keys(3, 2)[1])
+    params = descent.init(init_key, jnp.asarray(2**0.5), 2)
+    np.testing.assert_allclose(
+        found["b"].before[0]["kernel"][1], params[0]["kernel"], rtol=1e-6
+    )
+    rule = optax.sgd(0.2)
+
+    @jax.jit
+    def step(params, chosen):
+        def loss(params):
+            h = data.images[chosen]
+            for layer in params[:-1]:
+                h = jax.nn.relu(h @ layer["kernel"] + layer["bias"][None])
+            logits = h @ params[-1]["kernel"] + params[-1]["bias"][None]
+            logs = jax.nn.log_softmax(logits)
+            return -jnp.mean(logs[jnp.arange(len(chosen)), data.labels[chosen]])
+
+        updates, _ = rule.update(jax.grad(loss)(params), rule.init(params))
+        return optax.apply_updates(params, updates)
+
+    for now in range(50):
+        epoch, place = divmod(now, 130 // descent.BATCH)
+        order = jax.random.permutation(jax.random.fold_in(order_key, epoch), 130)
+        params = step(params, order[place * descent.BATCH :][: descent.BATCH])
+    for layer, wanted in zip(found["b"].after, params, strict=True):
+        np.testing.assert_allclose(layer["kernel"][1], wanted["kernel"], atol=1e-4)
+
+
+def test_errors_are_those_of_the_watched_digits_after_each_step():
+    found, data = fifty_steps()
+    names = list(descent.FUNCTIONS)
+    for name, activation in (("a", "tanh"), ("b", "relu")):
+        for seed in range(2):
+            last = jax.tree.map(lambda leaf, seed=seed: leaf[seed], found[name].after)
+            place = jnp.asarray(names.index(activation))
+            logits = descent.logits_of(last, place, data.watched_images)
+            wrong = np.mean(np.argmax(logits, 1) != data.watched_labels)
+            np.testing.assert_allclose(found[name].errors[seed, -1], wrong, atol=1e-6)
+    assert found["a"].errors.shape == (2, 50)
+    assert not np.isnan(found["a"].errors).any()
+
+
+def test_the_relative_change_is_that_of_each_kernel():
+    before = [{"kernel": np.ones((1, 2, 2))}, {"kernel": np.full((1, 2, 3), 2.0)}]
+    after = [{"kernel": np.ones((1, 2, 2)) + 3}, {"kernel": np.full((1, 2, 3), 2.5)}]
+    found = learning.relative_changes(descent.Descent(before, after, np.zeros((1, 1))))
+    np.testing.assert_allclose(found, [[3, 0.25]])
+
+
+def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
+    curvature = np.asarray([1.0, 10.0, 100.0])
+    visited = []
+
+    def objective(at):
+        visited.append(at.copy())
+        return at @ (curvature * at) / 2, curvature * at
+
+    found, left = optima.minimize(objective, np.ones(3), 100)
+    assert left < optima.TOLERANCE
+    gradients = [np.linalg.norm(curvature * at) for at in visited]
+    assert left == pytest.approx(np.linalg.norm(curvature * found) / gradients[0])
+    assert min(gradients[:-1]) >= optima.TOLERANCE * gradients[0]
+
+
+def test_a_minimum_out_of_budget_is_reported_as_such():
+    def objective(at):
+        return np.sum(np.cosh(at / 50)), np.sinh(at / 50) / 50
+
+    _, left = optima.minimize(objective, np.asarray([500.0, 3.0]), 1)
+    assert left > optima.TOLERANCE
+
+
+def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
+    """Losses 2^(depth + restart): ln 2 per layer."""
+
+    def descents(seeds, images, labels, depth, budget):
+        assert images.dtype == jnp.float64
+        return [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
+
+    monkeypatch.setattr(optima, "_descents", descents)
+    metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
+    np.testing.assert_allclose(metrics["loss-slope"], np.log(2), rtol=1e-12)
+    assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
+    assert metrics["least-error"].tolist() == [50, 50, 50]
+    assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
+
+
+def test_nets_without_an_optimum_yet_keep_more_of_their_gradient():
+    """One iteration is not enough; twins of one seed begin alike."""
+    with jax.enable_x64(True):
+        images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
+        labels = jnp.arange(130) % 10
+        ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
+    assert ends[0] == ends[1] != ends[2]
+    assert all(end[2] > optima.TOLERANCE for end in ends)
+
+
+def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
+    nets = [ResNet(8, **residual.DESIGNS[name]) for name in residual.DESIGNS]
+    drawn = [residual.initial(jax.random.key(0), net, (8, 8, 1)) for net in nets]
+    shapes = jax.eval_shape(nets[2].init, jax.random.key(0), jnp.ones((1, 8, 8, 1)))
+    assert jax.tree.map(jnp.shape, drawn[2]) == jax.tree.map(
+        jnp.shape, shapes["params"]
+    )
+    jax.tree.map(np.testing.assert_array_equal, drawn[0], drawn[1])
+    kernel = drawn[0]["layer7_conv"]["kernel"]  # 64 of 3x3x64
+    np.testing.assert_allclose(kernel.var() * 9 * 64 / 2, 1, rtol=0.02)
+    np.testing.assert_array_equal(drawn[0]["layer7_norm"]["scale"], 1)
+    np.testing.assert_array_equal(drawn[0]["layer7_norm"]["bias"], 0)
+
+
+def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch):
+    metrics: Any = {"train-error/plain": [3.0, 4.0], "train-error/residual": [1.0, 4.5]}
+    gap: Any = residual.gap(metrics)
+    assert gap["plain-less-residual"].tolist() == [2, -0.5]
+    calls = []
+
+    def train(*arguments):
+        calls.append(arguments)
+        return np.asarray([0.25])
+
+    monkeypatch.setattr(residual, "train", train)
+    learned: Any = residual.learning("plain", keys(0, 1), LAB, split(), 8, 3)
+    assert learned["train-error/plain"].tolist() == [25]
+    assert calls[0][-1] == residual.RATES["plain"]
+
+
+def test_a_tenth_and_more_is_held_out_and_nothing_is_lost():
+    train, held_out = tuning.halves(split(100))
+    assert len(held_out.labels) == 20
+    both = np.concatenate([train.images, held_out.images]).sum((1, 2, 3))
+    np.testing.assert_array_equal(
+        np.sort(both), np.sort(split(100).images.sum((1, 2, 3)))
+    )
+
+
+def test_the_figure_of_depth_shows_every_arm():
+    draw = np.random.default_rng(0)
+    shown = {
+        "train-errors": draw.uniform(0, 100, (3, 2, 50)),
+        "steps-to-goal": draw.integers(1, 50, (3, 2)),
+        "changes/sgd": draw.uniform(0.01, 1, (2, 2, 6)),
+        "changes/adam": draw.uniform(0.01, 1, (2, 2, 6)),
+        "optima": draw.uniform(0.2, 0.3, (2, len(optima.DEPTHS), 3)),
+        "gradient-by-layer/plain": np.zeros(7),
+        "optima-parameters": np.arange(len(optima.DEPTHS)),
+        "resnet-steps": np.asarray([5]),
+    }
+    metrics: Any = {name: Shown(each, name) for name, each in shown.items()} | {
+        f"train-error/{name}": np.ones(2) for name in residual.RATES
+    }
+    race, changes, *_ = figures_of_depth.depth(metrics).axes
+    labels = race.get_legend_handles_labels()[1]
+    assert [label.split(":")[0] for label in labels] == list(learning.RACERS)
+    assert len(changes.get_legend_handles_labels()[1]) == 4
