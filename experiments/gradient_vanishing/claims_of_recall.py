@@ -135,7 +135,7 @@ _OVERWRITTEN = tuple(_overwritten(cell, task) for cell in CELLS for task in TASK
 _BINARY = Claim(
     id="lstm-gates-are-binary/trained",
     statement="Gate values are close to 0 or 1 (after training on first-symbol "
-    "recall).",
+    "recall from a forget bias of 3).",
     source="S4",
     kind="conditional",
     expected="open",

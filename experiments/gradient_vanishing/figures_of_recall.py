@@ -153,6 +153,9 @@ def _clipping(metrics: Metrics) -> "Figure":
     axes.set_yscale("log")
     axes.set_ylim(top=40 * top)
     axes.axhline(top / 6, color="#999999", lw=1)
+    axes.annotate(
+        "not finite", (0, top / 6), (0, 3), textcoords="offset points", fontsize=8
+    )
     axes.axhline(np.log(KINDS), color=COLORS[6], ls=":", lw=1)
     axes.set_xticks(range(len(clipping.RATES)), [f"{r:g}" for r in clipping.RATES])
     axes.set_xlabel("learning rate")

@@ -82,9 +82,12 @@ def test_the_last_states_are_those_of_the_layer(trained):
     np.testing.assert_allclose(states[1, 0], outputs[:, 0], atol=1e-5)
 
 
-def test_every_net_has_its_forget_bias_and_activations():
+def test_every_net_has_its_bias_and_its_activations():
     lstm = recall.NETS["lstm"].draw(jax.random.key(0))["cell"]
-    np.testing.assert_array_equal(lstm["hf"]["bias"], recall.FORGET_BIAS)
+    np.testing.assert_array_equal(lstm["hf"]["bias"], recall.KEEP_BIAS)
+    gru = recall.NETS["gru"].draw(jax.random.key(0))["cell"]
+    np.testing.assert_array_equal(gru["iz"]["bias"], recall.KEEP_BIAS)
+    np.testing.assert_array_equal(gru["ir"]["bias"], 0)
     symbols = jnp.asarray(recall.sequences(9, 3))
     outputs = [
         recall.NETS[name].outputs({"cell": lstm}, symbols)
