@@ -5,8 +5,8 @@
 prints the loss of first-symbol recall on validation sequences after training, per net
 and rate, and the median loss of clipped runs. Test sequences are not looked at; the
 rate of the lowest loss stands in `recall.LEARNING_RATES`, and a cell keeps it for the
-last symbol; that of the clipped runs stands in `clipping.LEARNING_RATE`. On 2 CPU cores,
-jax 0.10.2, of those tried:
+last symbol; that of the clipped runs stands in `clipping.LEARNING_RATE`. On 2 CPU
+cores, jax 0.10.2, of those tried:
 
     net                      0.001    0.003     0.01     0.03
     rnn                     2.0903   2.0911   0.3123   1.5565
