@@ -16,6 +16,12 @@ errors, or counts of exceptions. All that is at initialization; trained on digit
     gap       train error of a plain net with batch norm less that of its residual twin
 
 by rates that `tuning` chooses on validation digits; both ResNets by the library's own.
+Recurrent nets read 50 random symbols and name the first (recall) or the last, by rates
+of `recall_tuning`; a linear probe reads the first from their last state.
+
+    half-life  steps back until ‖∂L/∂h_t‖ has halved, over the length
+    share      of gates within 0.1 of 0 or 1; of runs whose loss ends non-finite or
+               above 10 times its start, with the gradient's norm clipped and without
 
 Expected: gradients of plain RNNs change exponentially unless the kernel is an isometry,
 and neither small nor large entries alone decide; sigmoids explode at large gains. The
@@ -35,10 +41,13 @@ import jax
 from cnn_jax.data import Split
 from experiments.gradient_vanishing import (
     cells,
+    clipping,
     depths,
     learning,
     memories,
+    near_steps,
     optima,
+    readouts,
     recurrence,
     residual,
 )
@@ -58,6 +67,8 @@ QUICK = {
     "steps": 50,
     "restarts": 1,
     "resnet_steps": 10,
+    "recall_steps": 5,
+    "clipped_runs": 20,
     "num_seeds": 1,
 }
 
@@ -72,10 +83,15 @@ class Config:
     restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
     iterations: int = 5000  # the most that one of them takes
     resnet_steps: int = 160  # of the trained residual networks
+    recall_steps: int = 1500  # of Adam, of each recurrent net
+    clipped_runs: int = 20  # with and without clipping, per seed
 
     def __post_init__(self):
-        if not 1 <= self.draws <= 10_000:
-            raise ValueError(f"expected draws in 1 to 10000, got {self.draws}")
+        for name in ("draws", "clipped_runs"):
+            if not 1 <= getattr(self, name) <= 10_000:
+                raise ValueError(
+                    f"expected {name} in 1 to 10000, got {getattr(self, name)}"
+                )
         if not 8 <= self.depth <= DEEPEST or self.depth % 6 != 2:
             raise ValueError(
                 f"expected a depth of 6n + 2 in 8 to {DEEPEST}, got {self.depth}"
@@ -85,7 +101,7 @@ class Config:
                 f"expected steps as a multiple of {CHUNK} up to 1000000, "
                 f"got {self.steps}"
             )
-        for name in ("restarts", "iterations", "resnet_steps"):
+        for name in ("restarts", "iterations", "resnet_steps", "recall_steps"):
             if not 1 <= getattr(self, name) <= 1_000_000:
                 raise ValueError(
                     f"expected {name} in 1 to 1000000, got {getattr(self, name)}"
@@ -97,7 +113,10 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     digits = lab.data("digits").train
     metrics = lab.measure(
         {
+            **readouts.measurements(keys, lab, config.recall_steps),
             **_trained(keys, config, lab, digits),
+            "clipping": partial(clipping.clipping, keys, lab, config.clipped_runs),
+            "near steps": partial(near_steps.near_steps, keys),
             **{
                 f"ResNet, {name}": partial(
                     residual.log_ratio, name, keys, digits, config.depth
@@ -119,7 +138,7 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
             "sizes": cells.sizes_of_cells,
         }
     )
-    return {**metrics, **residual.gap(metrics)}
+    return readouts.with_readouts({**metrics, **residual.gap(metrics)})
 
 
 def _trained(keys: jax.Array, config: Config, lab: Lab, digits: Split) -> dict:

@@ -3,6 +3,7 @@
 from experiments.gradient_vanishing import depths, memories, recurrence
 from experiments.gradient_vanishing.claims_of_cells import CELLS
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
+from experiments.gradient_vanishing.claims_of_recall import RECALL
 from experiments.harness.claims import Claim, Control, Expected, Part
 
 _RATE = Control(
@@ -244,4 +245,5 @@ CLAIMS = (
     *CELLS,
     _RESIDUAL,
     *TRAINED_DEPTH,
+    *RECALL,
 )

@@ -7,6 +7,7 @@ import numpy as np
 from experiments.gradient_vanishing import (
     depths,
     figures_of_depth,
+    figures_of_recall,
     memories,
     recurrence,
     residual,
@@ -31,6 +32,7 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
         "memories": _memories(metrics),
         "explosions": _explosions(metrics),
         "gates": _gates(metrics),
+        **figures_of_recall.plots(metrics),
     }
 
 

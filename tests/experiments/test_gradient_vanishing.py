@@ -19,6 +19,7 @@ from experiments.gradient_vanishing import (
     recurrence,
 )
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
+from experiments.gradient_vanishing.claims_of_recall import RECALL
 from experiments.harness.seeds import keys
 from experiments.harness.verdicts import judge, judge_controls
 
@@ -60,7 +61,7 @@ LEDGER = {
     "bidirectional-sees-both",
     "resnet-no-vanishing",
 }
-TRAINED = {claim.id for claim in TRAINED_DEPTH}
+TRAINED = {claim.id for claim in (*TRAINED_DEPTH, *RECALL)}
 
 
 def test_every_row_and_arm_that_needs_no_training_is_a_claim_and_nothing_else():

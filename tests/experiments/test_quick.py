@@ -68,7 +68,7 @@ OTHERS = {
     "convolution_identities": (("--num_digits=8",), 6),
     "receptive_field": (("--steps=5",), 5),
     "convolution_speed": (("--windows=3,9", "--crossover=3,21"), 4),
-    "gradient_vanishing": (("--depth=8",), 6),
+    "gradient_vanishing": (("--depth=8",), 10),
 }
 
 

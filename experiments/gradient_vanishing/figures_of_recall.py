@@ -1,0 +1,192 @@
+"""The figures of recurrent nets in training, drawn from the metrics alone."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from experiments.gradient_vanishing import clipping, near_steps
+from experiments.gradient_vanishing.memories import BINS, GATES
+from experiments.gradient_vanishing.recall import CELLS, KINDS, LENGTH, NETS, TASKS
+from experiments.harness.claims import Images, Metrics, Shown
+from experiments.harness.figures import COLORS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = "osD^vPX"
+CHANCE = 100 / KINDS  # %
+NAMES = {
+    "rnn": "RNN",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "hard-tanh": "LSTM,\nhard tanh",
+    "softsign": "LSTM,\nsoftsign",
+    "clipped-linear-gates": "LSTM, gates\nclipped linear",
+    "tanh-gates": "LSTM, gates\ntanh",
+}
+
+
+def plots(metrics: Metrics) -> "dict[str, Figure]":
+    """Every figure of these rows."""
+    return {
+        "recall": _recall(metrics),
+        "near-steps": _near_steps(metrics),
+        "clipping": _clipping(metrics),
+        "trained-gates": _trained_gates(metrics),
+    }
+
+
+def _shown(metrics: Metrics, name: str) -> np.ndarray:
+    return np.asarray(cast(Shown, metrics[name]).values)
+
+
+def _accuracy(metrics: Metrics, name: str) -> np.ndarray:
+    return np.asarray(cast(Images, metrics[name]).values).mean(1)
+
+
+def _recall(metrics: Metrics) -> "Figure":
+    figure = new_figure(
+        12,
+        4.4,
+        f"Left: how often nets name the first of {LENGTH} symbols. Right: how often a "
+        "linear probe finds the first symbol in the last state, after training to name "
+        "the first symbol or the last. A dot per seed, a bar for the mean.",
+    )
+    left, right = figure.subplots(1, 2, width_ratios=(1.6, 1), sharey=True)
+    for place, name in enumerate(NETS):
+        _dots(left, place, _accuracy(metrics, f"recall/{name}"), COLORS[place])
+    left.set_xticks(range(len(NETS)), list(NAMES.values()), fontsize=8)
+    left.set_title(f"First-symbol recall, {LENGTH} steps")
+    left.set_ylabel("accuracy, %")
+    arms = [(cell, task) for cell in CELLS for task in TASKS]
+    for place, (cell, task) in enumerate(arms):
+        values = _accuracy(metrics, f"probe/{cell}-{task}")
+        _dots(right, place, values, COLORS[list(NETS).index(cell)])
+    asked = {"needed": "first", "unneeded": "last"}
+    texts = [f"{NAMES[cell]},\n{asked[task]}" for cell, task in arms]
+    right.set_xticks(range(len(arms)), texts, fontsize=8)
+    right.set_xlabel("net, and the symbol that it was trained to name")
+    right.set_title("First symbol, found in the last state")
+    for axes in (left, right):
+        axes.axhline(CHANCE, color=COLORS[6], ls=":", lw=1)
+        axes.set_ylim(0, 108)
+    left.annotate(
+        "chance", (0.42, CHANCE), (0, -11), textcoords="offset points", fontsize=8
+    )
+    return figure
+
+
+def _dots(axes: "Axes", place: int, values: np.ndarray, color: str) -> None:
+    """A dot per seed, a bar and a number for the mean."""
+    around = place + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]
+    axes.plot(around, values, "o", ms=5, color=color, alpha=0.7)
+    axes.plot([place - 0.3, place + 0.3], [values.mean()] * 2, color=color, lw=3)
+    axes.annotate(
+        f"{values.mean():.0f} %",
+        (place, values.max()),
+        (0, 6),
+        textcoords="offset points",
+        ha="center",
+        fontsize=9,
+    )
+
+
+def _near_steps(metrics: Metrics) -> "Figure":
+    profiles = _shown(metrics, "near-steps")  # [seed, cell, step]
+    figure = new_figure(
+        8,
+        4,
+        "The gradient of first-symbol recall that reaches each step at the first "
+        "update, over that of the last step; a line per seed. Gray: the last quarter, "
+        "within which it has to halve.",
+    )
+    axes = figure.subplots()
+    axes.axvspan(LENGTH - near_steps.NEAR, LENGTH - 1, color="#e4e8eb", lw=0)
+    axes.axhline(-np.log10(2), color=COLORS[6], ls=":", lw=1)
+    axes.annotate(
+        "half", (0, -np.log10(2)), (0, 3), textcoords="offset points", fontsize=8
+    )
+    for place, cell in enumerate(CELLS):
+        for seed, profile in enumerate(profiles[:, place]):
+            axes.plot(
+                profile - profile[-1],
+                color=COLORS[place],
+                lw=1,
+                alpha=0.7,
+                label=NAMES[cell] if seed == 0 else None,
+            )
+    axes.set_xlabel("step")
+    axes.set_ylabel("log10 of the gradient\nover that of the last step")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _clipping(metrics: Metrics) -> "Figure":
+    last = _shown(metrics, "clipping-last")  # [rate, arm, run]
+    gone = clipping.diverged(_shown(metrics, "clipping-first"), last)
+    figure = new_figure(
+        8,
+        4,
+        f"Loss after {clipping.STEPS} steps of gradient descent on a ReLU RNN whose "
+        "gradients explode, a dot per run; above the gray line it is not finite. The "
+        "numbers are the shares of runs that diverged; dotted: chance.",
+    )
+    axes = figure.subplots()
+    finite = np.isfinite(last)
+    top = 100 * max(last[finite].max(initial=1.0), 10.0)
+    heights = np.where(finite, last, top)
+    for rate, arm in np.ndindex(*last.shape[:2]):
+        place = rate + 0.4 * arm - 0.2
+        around = place + np.linspace(-0.15, 0.15, last.shape[2])
+        axes.plot(
+            around,
+            heights[rate, arm],
+            MARKERS[arm],
+            ms=3,
+            alpha=0.6,
+            color=COLORS[arm],
+            label=list(clipping.ARMS)[arm] if rate == 0 else None,
+        )
+        share = f"{100 * gone[rate, arm].mean():.0f} %"
+        axes.annotate(share, (place, 6 * top), ha="center", fontsize=9)
+    axes.set_yscale("log")
+    axes.set_ylim(top=40 * top)
+    axes.axhline(top / 6, color="#999999", lw=1)
+    axes.annotate(
+        "not finite", (0, top / 6), (0, 3), textcoords="offset points", fontsize=8
+    )
+    axes.axhline(np.log(KINDS), color=COLORS[6], ls=":", lw=1)
+    axes.set_xticks(range(len(clipping.RATES)), [f"{r:g}" for r in clipping.RATES])
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss at the end, nats")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _trained_gates(metrics: Metrics) -> "Figure":
+    counts = _shown(metrics, "trained-gate-histograms")  # [when, gate, bin]
+    shares = _shown(metrics, "trained-gates")
+    figure = new_figure(
+        10,
+        4.6,
+        "Values of an LSTM's gates before and after training on first-symbol recall, "
+        "over steps, units, sequences and seeds. Orange: within 0.1 of 0 or 1.",
+    )
+    panels = figure.subplots(2, len(GATES), sharex=True, sharey=True)
+    middle = (np.arange(BINS) + 0.5) / BINS
+    near = np.minimum(middle, 1 - middle) < 0.1
+    colors = [COLORS[1] if each else COLORS[0] for each in near]
+    titles = {"i": "input gate", "f": "forget gate", "o": "output gate"}
+    for (row, column), axes in np.ndenumerate(panels):
+        count = counts[row, column]
+        axes.bar(middle, 100 * count / count.sum(), width=1 / BINS, color=colors)
+        name = titles[GATES[column]] if row == 0 else ""
+        share = f"{shares[row, column]:.0f} % near 0 or 1"
+        axes.set_title(f"{name}\n{share}" if name else share, fontsize=9)
+    for axes, when in zip(panels[:, 0], ("before", "after"), strict=True):
+        axes.set_ylabel(f"{when} training\nshare, %")
+    for axes in panels[-1]:
+        axes.set_xlabel("value")
+        axes.set_xlim(0, 1)
+    return figure
