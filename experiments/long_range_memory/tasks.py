@@ -13,7 +13,7 @@ Shape letters: N sequences, L steps of a sequence, D numbers a step.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,7 +29,6 @@ BLANK, DELIMITER = 0, SYMBOLS + 1
 KINDS = SYMBOLS + 2  # of inputs; the delimiter is never wanted
 CLOSE = 0.1  # of the sum, and its guess counts as right
 HELD_OUT_SEED = 2018
-NAMES = ("copy", "adding", "sequential", "permuted")
 
 
 class Examples(NamedTuple):
@@ -48,7 +47,7 @@ class Task:
       in_features: D.
       num_outputs: of the net.
       head: where the net is read: "every" step or the "last".
-      needed: how many steps back an output may have to look, its own among them.
+      needed: steps that an output has to see, its own among them.
       chance: loss of the best guess that uses no input.
       chance_right: percent right of that guess.
       num_draws: numbers in [0, 1) that make a sequence.
@@ -69,6 +68,7 @@ class Task:
     judge: Callable[[Array, Array], tuple[Array, Array]]
 
 
+@lru_cache
 def copy_memory(length: int) -> Task:
     """Copy memory over T = `length` blanks: chance is 10 ln 8 / (T + 20)."""
     steps = length + 2 * RECALLED
@@ -87,6 +87,7 @@ def copy_memory(length: int) -> Task:
     )
 
 
+@lru_cache
 def adding(length: int) -> Task:
     """The adding problem: the best blind guess is 1, and its error 1/6.
 
@@ -107,10 +108,10 @@ def adding(length: int) -> Task:
     )
 
 
-def digits(name: str, num_pixels: int) -> Task:
+def digits(num_pixels: int) -> Task:
     """Digits pixel by pixel; every class has nearly a tenth of the test images."""
     return Task(
-        name=name,
+        name="digits",
         length=num_pixels,
         in_features=1,
         num_outputs=10,
@@ -122,6 +123,17 @@ def digits(name: str, num_pixels: int) -> Task:
         make=_take_stored,
         judge=_judge_classes,
     )
+
+
+def problem(
+    name: str, length: int, num_held_out: int, data: Dataset
+) -> "tuple[Task, Sets]":
+    """The task of that name, and its examples."""
+    if name in ("copy", "adding"):
+        task = (copy_memory if name == "copy" else adding)(length)
+        return task, made_sets(task, num_held_out)
+    task = digits(data.test.images[0].size)
+    return task, digit_sets(data, permuted=name == "permuted")
 
 
 class Sets(NamedTuple):
@@ -143,7 +155,7 @@ def made_sets(task: Task, num_held_out: int) -> Sets:
     return Sets((), Examples(*halves))
 
 
-def digit_sets(task: Task, data: Dataset) -> Sets:
+def digit_sets(data: Dataset, permuted: bool) -> Sets:
     """Digits as sequences, the same in every run.
 
     Of the training images as many as there are test images are the validation set.
@@ -153,7 +165,7 @@ def digit_sets(task: Task, data: Dataset) -> Sets:
     shuffled = np.random.RandomState(HELD_OUT_SEED).permutation(num_images)
     validation, train = shuffled[:num_test], np.sort(shuffled[num_test:])
     pixels = np.arange(height * width)
-    if task.name == "permuted":
+    if permuted:
         pixels = np.random.RandomState(0).permutation(height * width)
 
     def sequences(images: np.ndarray) -> np.ndarray:
@@ -161,14 +173,17 @@ def digit_sets(task: Task, data: Dataset) -> Sets:
 
     images, labels = data.train
     held_out = (images[validation], data.test.images)
-    sets = Sets(
-        Examples(sequences(images[train]), labels[train]),
-        Examples(
+    return Sets(
+        _examples(sequences(images[train]), labels[train]),
+        _examples(
             np.stack([sequences(each) for each in held_out]),
             np.stack([labels[validation], data.test.labels]),
         ),
     )
-    return jax.tree.map(jnp.asarray, sets)
+
+
+def _examples(inputs: np.ndarray, targets: np.ndarray) -> Examples:
+    return Examples(jnp.asarray(inputs), jnp.asarray(targets))
 
 
 def _make_copy(numbers: Array, stored: Any, length: int) -> Examples:
