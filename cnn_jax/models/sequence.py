@@ -55,7 +55,8 @@ class RecurrentNet(nn.Module):
         hidden, activations = inputs, {}
         for number in range(1, self.num_layers + 1):
             name = f"layer{number}"
-            hidden = self.rnn(self.cell(self.features), name=name)(hidden)
+            cell = self.cell(self.features, parent=None)  # the layer's own child
+            hidden = self.rnn(cell, name=name)(hidden)
             activations[name] = hidden
         return _logits(hidden, self.num_outputs, self.head), activations
 

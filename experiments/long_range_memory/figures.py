@@ -7,7 +7,7 @@ import numpy as np
 from experiments.harness.claims import Metrics, Shown
 from experiments.harness.figures import COLORS, new_figure
 from experiments.harness.intervals import ratio_interval
-from experiments.long_range_memory.results import PUBLISHED_NETS
+from experiments.long_range_memory.results import PUBLISHED_NETS, published
 from experiments.long_range_memory.timing import TIMED
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
             ends = [max(low, LEAST / 2), high]
             axes.plot([index, index], ends, color=COLORS[index], lw=2)
     axes.set_yscale("log")
-    axes.set_ylim(LEAST / 2, 3)
+    axes.set_ylim(LEAST / 2, max(3, 1.3 * float(ratios.max())))
     _lines(axes)
     ticks = {1e-4: "≤0.0001", 1e-3: "0.001", 1e-2: "0.01", 0.1: "0.1", 0.9: "0.9"}
     axes.set_yticks(list(ticks), list(ticks.values()))
@@ -154,7 +154,7 @@ def _published(metrics: Metrics) -> "Figure":
     for axes, (task, row) in zip(panels, rows.items(), strict=True):
         made = task in MADE
         least = LEAST if made else 0
-        values = np.maximum(_shown(metrics, "published")[row], least)
+        values = np.maximum(published()[row], least)
         axes.plot(range(len(values)), values, "o", mfc="white", color=COLORS[6], ms=8)
         for index, each in _beside(metrics, task):
             places = _places(index, len(each))
@@ -165,7 +165,7 @@ def _published(metrics: Metrics) -> "Figure":
         axes.set_title(f"{MADE[task]}: loss/chance" if made else f"{DIGITS[task]}: %")
         if made:
             axes.set_yscale("log")
-        axes.set_ylim(*((LEAST / 2, 3) if made else (0, 105)))
+        axes.set_ylim(*((LEAST / 2, None) if made else (0, 105)))
     return figure
 
 

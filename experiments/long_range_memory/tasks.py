@@ -204,7 +204,7 @@ def _make_adding(numbers: Array, stored: Any) -> Examples:
     half = length // 2
     first = jnp.floor(places[:, :1] * half).astype(int)
     second = half + jnp.floor(places[:, 1:] * (length - half)).astype(int)
-    steps = jnp.arange(length)
+    steps = jnp.arange(length)[None]
     markers = ((steps == first) | (steps == second)).astype(values.dtype)
     sums = jnp.sum(values * markers, axis=1)
     return Examples(jnp.stack([values, markers], axis=-1), sums)

@@ -69,6 +69,12 @@ def test_the_last_steps_logits_are_the_ones_of_every_step(model):
     np.testing.assert_allclose(last, every[:, -1], rtol=1e-5)
 
 
+def test_every_recurrent_layer_holds_its_cell():
+    _, _, params = sketch(RecurrentNet(4, 5, layers.GRUCell, num_layers=2))
+    assert set(params) == {"layer1", "layer2", "logits"}
+    assert set(params["layer2"]["cell"]) == {"ir", "iz", "in", "hr", "hz", "hn"}
+
+
 def test_activations_are_named_by_layer():
     _, activations, _ = sketch(RecurrentNet(4, 5, num_layers=2))
     assert {name: a.shape for name, a in activations.items()} == {
