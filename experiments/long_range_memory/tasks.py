@@ -1,8 +1,9 @@
 """Tasks that need the distant past: copy memory, adding, digits pixel by pixel.
 
-A sequence of copy memory is 10 symbols out of 8, T − 1 blanks, a delimiter and 10
-blanks; blank is wanted at the first T + 10 steps, then the symbols in their order, each
-T + 10 steps after it was read. One step of adding is (value in [0, 1], marker); two
+A sequence of copy memory is 10 symbols out of 8, T − 1 blanks and 11 delimiters; blank
+is wanted at the first T + 10 steps, then the symbols in their order, each T + 10 steps
+after it was read. Every net sees by the delimiters that it is time to recall, so that
+chance is within reach of all. One step of adding is (value in [0, 1], marker); two
 markers are 1, one in each half, and the sum of their values is wanted after the last
 step. A digit is read one pixel a step, in the order of the rows or in a fixed random
 one, and its class is wanted after the last.
@@ -190,9 +191,8 @@ def _make_copy(numbers: Array, stored: Any, length: int) -> Examples:
     symbols = 1 + jnp.floor(numbers * SYMBOLS).astype(int)
     number = len(numbers)
     blanks = jnp.full((number, length - 1), BLANK)
-    delimiter = jnp.full((number, 1), DELIMITER)
-    rest = jnp.full((number, RECALLED), BLANK)
-    kinds = jnp.concatenate([symbols, blanks, delimiter, rest], axis=1)
+    delimiters = jnp.full((number, 1 + RECALLED), DELIMITER)
+    kinds = jnp.concatenate([symbols, blanks, delimiters], axis=1)
     wait = jnp.full((number, length + RECALLED), BLANK)
     targets = jnp.concatenate([wait, symbols], axis=1)
     return Examples(jax.nn.one_hot(kinds, KINDS), targets)
