@@ -119,15 +119,15 @@ def test_the_field_is_the_support_of_the_gradient(dilations, kernel_size, field)
 
 
 def test_a_temporal_net_is_its_equation():
-    params = filled(SMALL)
+    params = jax.tree.map(np.asarray, filled(SMALL))
 
     def causal(values, place, dilation):
         kernel, bias = params[place]["kernel"], params[place]["bias"]
-        outputs = np.zeros((*values.shape[:2], kernel.shape[-1])) + np.asarray(bias)
+        outputs = np.zeros((*values.shape[:2], kernel.shape[-1])) + bias
         for tap in range(2):
             back = (1 - tap) * dilation
             moved = np.pad(values, ((0, 0), (back, 0), (0, 0)))[:, : values.shape[1]]
-            outputs += moved @ np.asarray(kernel[tap])
+            outputs += moved @ kernel[tap]
         return np.maximum(outputs, 0)
 
     hidden = np.asarray(INPUTS, float)
@@ -136,9 +136,9 @@ def test_a_temporal_net_is_its_equation():
         outer = causal(inner, f"layer{number}_conv", dilation)
         if number == 1:
             shortcut = params["shortcut1"]
-            hidden = hidden @ np.asarray(shortcut["kernel"][0]) + shortcut["bias"]
+            hidden = hidden @ shortcut["kernel"][0] + shortcut["bias"]
         hidden = np.maximum(outer + hidden, 0)
-    logits = hidden @ np.asarray(params["logits"]["kernel"]) + params["logits"]["bias"]
+    logits = hidden @ params["logits"]["kernel"] + params["logits"]["bias"]
     found, _ = jax.jit(SMALL.apply)({"params": params}, INPUTS)
     np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-4)
 
