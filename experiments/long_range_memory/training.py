@@ -36,8 +36,8 @@ _DIGITS = {"rnn": 3e-3, "orthogonal": 3e-3, "lstm": 1e-2, "gru": 1e-2} | {
     "dilated": 1e-2,
 }
 LEARNING_RATES = {
-    "copy": {"rnn": 1e-3, "orthogonal": 1e-3, "lstm": 1e-2, "gru": 1e-2}
-    | {"shallow": 1e-3, "dilated": 1e-3},
+    "copy": {"rnn": 3e-3, "orthogonal": 1e-3, "lstm": 1e-2, "gru": 1e-2}
+    | {"shallow": 1e-2, "dilated": 1e-3},
     "adding": {"rnn": 1e-2, "orthogonal": 1e-2, "lstm": 1e-2, "gru": 1e-2}
     | {"shallow": 1e-3, "dilated": 1e-2},
     "sequential": _DIGITS,
