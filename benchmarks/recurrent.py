@@ -121,7 +121,7 @@ def _time_libraries(net: peers.Net, form: str, budget: float) -> dict[str, Any]:
         begin = time.perf_counter()
         compiled = lowered.lower(*arrays).compile()
         compile_seconds[name] = round(time.perf_counter() - begin, 3)
-        sizes = compiled.memory_analysis()
+        sizes: Any = compiled.memory_analysis()
         memory[name] = sizes.temp_size_in_bytes + sizes.output_size_in_bytes
         calls[name] = partial(compiled, *arrays)
     return {

@@ -67,6 +67,7 @@ def test_a_replay_is_bit_identical_and_an_edited_config_is_not(run):
 OTHERS = {
     "convolution_identities": (("--num_digits=8",), 6),
     "receptive_field": (("--steps=5",), 5),
+    "long_range_memory": (("--num_held_out=10",), 4),
     "convolution_speed": (("--windows=3,9", "--crossover=3,21"), 4),
     "gradient_vanishing": (("--depth=8",), 10),
 }

@@ -54,7 +54,13 @@ class Gates(NamedTuple):
     recurrent_biases: Arrays | None
 
     def joined(self) -> "Weights":
-        return Weights(*(part and jnp.concatenate(part, axis=-1) for part in self))
+        biases, recurrent_biases = self.biases, self.recurrent_biases
+        return Weights(
+            jnp.concatenate(self.kernels, axis=-1),
+            jnp.concatenate(self.recurrent_kernels, axis=-1),
+            None if biases is None else jnp.concatenate(biases),
+            None if recurrent_biases is None else jnp.concatenate(recurrent_biases),
+        )
 
 
 class Weights(NamedTuple):
@@ -172,7 +178,8 @@ def _moved_state(dgates: Gates, h: Array, begin: int, end: int) -> Array:
 
 
 def _add_biases(moved: Array, biases: Arrays | None, begin: int, end: int) -> Array:
-    return add_bias(moved, biases and jnp.concatenate(biases[begin:end]))
+    bias = None if biases is None else jnp.concatenate(biases[begin:end])
+    return add_bias(moved, bias)
 
 
 def _product(arrays: Array, kernel: Array) -> Array:
@@ -215,7 +222,7 @@ class _Push(_Map):
             hidden = dbefore[-1].shape[-1]
             by_state = form.moved(
                 slopes,
-                lambda begin, end: 0,
+                lambda begin, end: jnp.zeros((), kernel.dtype),
                 lambda begin, end: moved[..., begin * hidden : end * hidden],
             )
             dz = _cast(map(jnp.add, dz, by_state), dtype)

@@ -1,0 +1,140 @@
+"""What the notes state about memory over time, with rules and controls."""
+
+from experiments.harness.claims import Claim, Control, Expected
+from experiments.long_range_memory.nets import CONVOLUTIONAL, RECURRENT
+
+MADE = ("copy", "adding")  # the tasks whose chance is known in closed form
+_ALL = "--nets=all --tasks=all"
+_TEXTS = {"copy": "copy memory", "adding": "the adding problem"}
+_EXPECTED: dict[str, Expected] = {"shallow": "yes", "dilated": "no"}
+
+
+def _matched(row: str, arm: str) -> Control:
+    return Control(
+        id=f"{row}:parameters-{arm}",
+        statement=f"{arm}: as many parameters as the dilated net.",
+        metric=f"params-over-dilated/{arm}",
+        relation="within",
+        threshold=0.05,
+        center=1.0,
+        kind="count",
+    )
+
+
+def _field(row: str, net: str, task: str) -> Control:
+    """What each net must not or must see, less what it sees."""
+    shallow = net == "shallow"
+    text = {
+        ("shallow", "copy"): "sees less than T steps",
+        ("shallow", "adding"): "sees less than T/20 steps",
+        ("dilated", "copy"): "sees more than T + 10 steps",
+        ("dilated", "adding"): "sees all T steps",
+    }[net, task]
+    return Control(
+        id=f"{row}:field-{net}-{task}",
+        statement=f"The {net} net {text}.",
+        metric=f"field-less-bound/{net}-{task}",
+        relation="<" if shallow else ">" if task == "copy" else ">=",
+        threshold=0,
+        kind="count",
+    )
+
+
+def _learned(row: str, net: str, task: str) -> Control:
+    return Control(
+        id=f"{row}:learned-{net}-{task}",
+        statement=f"The {net} net has learned the blind guess at least.",
+        metric=f"loss-over-chance/{net}-{task}",
+        relation="<",
+        threshold=1.1,
+        estimate="ratio",
+    )
+
+
+_NO_LONG_RANGE = tuple(
+    Claim(
+        id=f"cnn-no-long-range/{net}-{task}",
+        statement="A CNN cannot build long-distance dependencies "
+        f"({net}, {_TEXTS[task]}).",
+        source="S0 4.5",
+        kind="conditional",
+        expected=_EXPECTED[net],
+        metric=f"loss-over-chance/{net}-{task}",
+        relation=">",
+        threshold=0.9,
+        estimate="ratio",
+        requires=_ALL,
+        controls=(
+            _field("cnn-no-long-range", net, task),
+            _learned("cnn-no-long-range", net, task),
+        ),
+    )
+    for net in CONVOLUTIONAL
+    for task in MADE
+)
+
+_SEES_ALL = tuple(
+    Claim(
+        id=f"rnn-sees-all/{net}-{task}",
+        statement=f"Recurrent nets use the whole sequence ({net}, {_TEXTS[task]}).",
+        source="S0 4.5",
+        kind="conditional",
+        expected="open",
+        metric=f"loss-over-chance/{net}-{task}",
+        relation="<",
+        threshold=0.1,
+        estimate="ratio",
+        censored=f"falling/{net}-{task}",
+        requires=_ALL,
+        controls=(_matched("rnn-sees-all", f"{net}-{task}"),),
+    )
+    for net in RECURRENT
+    for task in MADE
+)
+
+_WINDOW = Claim(
+    id="sees-only-its-window",
+    statement="A CNN's output depends on its window only.",
+    source="S0 4.5",
+    kind="law",
+    expected="yes",
+    metric="gradients-outside",
+    relation="=",
+    threshold=0,
+    requires=_ALL,
+    controls=(
+        Control(
+            id="sees-only-its-window:whole",
+            statement="With kernels without a negative weight the gradients fill the "
+            "window.",
+            metric="window-less-support",
+            relation="=",
+            threshold=0,
+        ),
+        Control(
+            id="sees-only-its-window:counted",
+            statement="The same count finds what a plain RNN sees outside the shallow "
+            "net's window.",
+            metric="gradients-outside-rnn",
+            relation=">",
+            threshold=0,
+        ),
+    ),
+)
+
+_FASTER = Claim(
+    id="cnn-trains-faster",
+    statement="Shared weights make CNN training faster than RNN training (plain RNN, "
+    "dilated CNN).",
+    source="S0 4.5",
+    kind="conditional",
+    expected="yes",
+    metric="rnn-over-cnn",
+    relation=">",
+    threshold=1.0,
+    estimate="timing",
+    requires=_ALL,
+    controls=(_matched("cnn-trains-faster", "rnn-copy"),),
+)
+
+CLAIMS = (*_NO_LONG_RANGE, *_SEES_ALL, _WINDOW, _FASTER)

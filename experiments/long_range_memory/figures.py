@@ -1,0 +1,205 @@
+"""The figures of the report, drawn from the metrics alone."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from experiments.harness.claims import Metrics, Shown
+from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.intervals import ratio_interval
+from experiments.long_range_memory.results import PUBLISHED_NETS, published
+from experiments.long_range_memory.timing import TIMED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MADE = {"copy": "copy memory", "adding": "adding"}
+DIGITS = {"sequential": "digits row by row", "permuted": "digits in a fixed order"}
+OURS = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn", "TCN": "dilated"}
+LEAST = 1e-4  # below it a loss is drawn at the edge
+
+
+def plot(metrics: Metrics) -> "dict[str, Figure]":
+    """Every figure; the first is the answer at a glance."""
+    figures = {"answer": _answer(metrics), "learning": _learning(metrics)}
+    figures["published"] = _published(metrics)
+    if "step-seconds" in metrics:
+        figures["seconds"] = _seconds(metrics)
+    return figures
+
+
+def _shown(metrics: Metrics, name: str) -> np.ndarray:
+    return np.asarray(cast(Shown, metrics[name]).values)
+
+
+def _names(metrics: Metrics, name: str) -> list[str]:
+    return _shown(metrics, name).tolist()
+
+
+def _answer(metrics: Metrics) -> "Figure":
+    tasks = _names(metrics, "tasks")
+    figure = new_figure(
+        3.2 * len(tasks) + 0.6,
+        3.9,
+        "Copy memory and adding: test loss over chance, a dot per seed and the 95 % "
+        "interval of the geometric mean. Above 0.9 nothing distant is used, below 0.1 "
+        "the whole sequence. Digits: percent right, a bar for the mean.",
+    )
+    panels = figure.subplots(1, len(tasks), squeeze=False)[0]
+    for axes, task in zip(panels, tasks, strict=True):
+        if task in MADE:
+            _ratios(axes, metrics, task)
+        else:
+            _accuracies(axes, metrics, task)
+        names = _names(metrics, "nets")
+        axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+        axes.set_xlim(-0.6, len(names) - 0.4)
+    return figure
+
+
+def _places(index: int, number: int) -> np.ndarray:
+    return index + np.linspace(-0.2, 0.2, number + 2)[1:-1]
+
+
+def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
+    ratios = np.maximum(_shown(metrics, f"loss/{task}"), LEAST)
+    for index, each in enumerate(ratios):
+        _dots(axes, index, each, float(np.exp(np.log(each).mean())))
+        if len(each) > 1:
+            low, high = map(float, ratio_interval(each.astype(float)))
+            ends = [max(low, LEAST / 2), high]
+            axes.plot([index, index], ends, color=COLORS[index], lw=2)
+    axes.set_yscale("log")
+    axes.set_ylim(LEAST / 2, max(3, 1.3 * float(ratios.max())))
+    _lines(axes)
+    ticks = {1e-4: "≤0.0001", 1e-3: "0.001", 1e-2: "0.01", 0.1: "0.1", 0.9: "0.9"}
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.minorticks_off()
+    axes.set_title(f"{MADE[task]}: loss over chance")
+
+
+def _dots(axes: "Axes", index: int, values: np.ndarray, mean: float) -> None:
+    """A dot per seed and a bar for the mean."""
+    color = COLORS[index]
+    places = _places(index, len(values))
+    axes.plot(places, values, "o", ms=4, alpha=0.7, color=color)
+    axes.plot([index - 0.3, index + 0.3], [mean, mean], lw=3, color=color)
+
+
+def _lines(axes: "Axes") -> None:
+    """Chance, and the thresholds of the claims."""
+    for place, style in ((1.0, ":"), (0.9, "--"), (0.1, "--")):
+        axes.axhline(place, color=COLORS[6], ls=style, lw=0.8, zorder=0)
+
+
+def _accuracies(axes: "Axes", metrics: Metrics, task: str) -> None:
+    for index, each in enumerate(_shown(metrics, f"right/{task}")):
+        mean = float(each.mean())
+        _dots(axes, index, each, mean)
+        _note(axes, f"{mean:.0f}", (index - 0.15, float(each.max())))
+    chance = float(_shown(metrics, f"chance/{task}")[1])
+    axes.axhline(chance, color=COLORS[6], ls=":", lw=0.8, zorder=0)
+    _note(axes, "chance", (-0.5, chance))
+    axes.set_ylim(0, 107)
+    axes.set_title(f"{DIGITS[task]}: % right")
+
+
+def _note(axes: "Axes", text: str, place: tuple[float, float]) -> None:
+    """Small words a little above a place."""
+    axes.annotate(text, place, (0, 4), textcoords="offset points", fontsize=8)
+
+
+def _learning(metrics: Metrics) -> "Figure":
+    """Validation loss over chance on the way."""
+    tasks = _names(metrics, "tasks")
+    figure = new_figure(
+        3.2 * len(tasks) + 0.6,
+        3.6,
+        "Validation loss over chance during training, the geometric mean over seeds "
+        "with every seed as a faint line. Dashed: 0.9 and 0.1; dotted: chance.",
+    )
+    panels = figure.subplots(1, len(tasks), squeeze=False)[0]
+    for axes, task in zip(panels, tasks, strict=True):
+        curves = np.maximum(_shown(metrics, f"curves/{task}"), LEAST)
+        budget = 100 * np.arange(1, curves.shape[-1] + 1) / curves.shape[-1]
+        for index, (name, seeds) in enumerate(
+            zip(_names(metrics, "nets"), curves, strict=True)
+        ):
+            axes.plot(budget, seeds.T, color=COLORS[index], lw=0.6, alpha=0.35)
+            mean = np.exp(np.log(seeds).mean(0))
+            axes.plot(budget, mean, color=COLORS[index], label=name)
+        if task in MADE:
+            _lines(axes)
+        axes.set_yscale("log")
+        axes.set_xlabel("training steps, % of the budget")
+        axes.set_title((MADE | DIGITS)[task])
+    panels[0].set_ylabel("validation loss over chance")
+    panels[-1].legend(loc="best", fontsize=8)
+    return figure
+
+
+def _published(metrics: Metrics) -> "Figure":
+    """Table 1 of Bai et al. beside ours, one panel per task."""
+    figure = new_figure(
+        11,
+        3.4,
+        "Ours (filled) beside Bai et al. 2018 (hollow). Theirs: MNIST, adding T = 600, "
+        "copy memory T = 1,000, about 70,000 parameters (16,000 on copy memory), "
+        "longer training, weight normalization and dropout; ours as in the tables. "
+        "Digits: percent right; others: loss over chance. Dotted: chance.",
+    )
+    rows = {"sequential": 0, "permuted": 1, "adding": 2, "copy": 3}
+    panels = figure.subplots(1, len(rows))
+    for axes, (task, row) in zip(panels, rows.items(), strict=True):
+        made = task in MADE
+        least = LEAST if made else 0
+        values = np.maximum(published()[row], least)
+        axes.plot(range(len(values)), values, "o", mfc="white", color=COLORS[6], ms=8)
+        for index, each in _beside(metrics, task):
+            places = _places(index, len(each))
+            axes.plot(places, np.maximum(each, least), "o", color=COLORS[0], ms=4)
+        axes.axhline(1.0 if made else 10.0, color=COLORS[6], ls=":", lw=0.8)
+        axes.set_xticks(range(len(values)), PUBLISHED_NETS)
+        axes.set_xlim(-0.5, len(values) - 0.5)
+        axes.set_title(f"{MADE[task]}: loss/chance" if made else f"{DIGITS[task]}: %")
+        if made:
+            axes.set_yscale("log")
+        axes.set_ylim(*((LEAST / 2, None) if made else (0, 105)))
+    return figure
+
+
+def _beside(metrics: Metrics, task: str) -> list[tuple[int, np.ndarray]]:
+    """Our numbers of each published net that was trained on the task, by its place."""
+    if task not in _names(metrics, "tasks"):
+        return []
+    names = _names(metrics, "nets")
+    table = _shown(metrics, f"{'loss' if task in MADE else 'right'}/{task}")
+    return [
+        (index, table[names.index(OURS[name])])
+        for index, name in enumerate(PUBLISHED_NETS)
+        if OURS[name] in names
+    ]
+
+
+def _seconds(metrics: Metrics) -> "Figure":
+    figure = new_figure(
+        6,
+        2.8,
+        "Milliseconds of one training step on copy memory, 32 sequences, equal "
+        "parameters (the unshared net has the dilated net's shape with an own kernel "
+        "at every step, and as many times its parameters), without compilation.",
+    )
+    axes = figure.subplots()
+    values = _shown(metrics, "step-seconds")
+    colors = [COLORS[index % len(COLORS)] for index in range(len(TIMED))]
+    axes.barh(range(len(TIMED)), values, color=colors, height=0.65)
+    for place, value in enumerate(values.tolist()):
+        axes.annotate(
+            f"{value:.1f}", (value, place), (4, -3), textcoords="offset points"
+        )
+    axes.set_yticks(range(len(TIMED)), TIMED)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12 * float(values.max()))
+    axes.set_xlabel("ms per training step")
+    return figure

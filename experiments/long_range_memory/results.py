@@ -1,0 +1,142 @@
+"""From trained nets to the metrics of the claims, and the tables beside them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.harness.claims import Metrics, Shown
+from experiments.long_range_memory.claims import MADE
+from experiments.long_range_memory.nets import CONVOLUTIONAL, SHARE, Net
+from experiments.long_range_memory.tasks import RECALLED, Task
+from experiments.long_range_memory.training import Trained
+
+# Bai et al. 2018, Table 1: accuracy in %, accuracy in %, squared error, cross-entropy.
+PUBLISHED_NETS = ("LSTM", "GRU", "RNN", "TCN")
+PUBLISHED = {
+    "sequential MNIST, % right": (87.2, 96.2, 21.5, 99.0),
+    "permuted MNIST, % right": (85.7, 87.3, 25.3, 97.2),
+    "adding, T = 600, loss": (0.164, 5.3e-5, 0.177, 5.8e-5),
+    "copy memory, T = 1,000, loss": (0.0204, 0.0197, 0.0202, 3.5e-5),
+}
+PUBLISHED_CHANCE = (10.0, 10.0, 1 / 6, 10 * np.log(8) / 1020)
+
+
+class Result(NamedTuple):
+    """One net on one task; `name` is the task's as it is asked for."""
+
+    net: Net
+    name: str
+    task: Task
+    trained: Trained
+
+
+Results = dict[str, Result]  # by NET-TASK
+
+
+def net_metrics(results: Results) -> Metrics:
+    """The rows that need training, and what their controls look at.
+
+    Returns:
+        loss-over-chance/NET-TASK, falling/NET-TASK [seeds]; params-over-dilated/
+        NET-TASK, field-less-bound/NET-TASK [1].
+    """
+    metrics = {}
+    for arm, (net, task_name, task, trained) in results.items():
+        if task_name not in MADE:
+            continue
+        metrics[f"loss-over-chance/{arm}"] = trained.test_loss / task.chance
+        metrics[f"falling/{arm}"] = trained.falling
+        if f"dilated-{task_name}" in results:
+            target = results[f"dilated-{task_name}"].net.num_params
+            share = net.num_params / target
+            metrics[f"params-over-dilated/{arm}"] = np.asarray([share])
+        if net.name in CONVOLUTIONAL:
+            less = net.field - bound(net.name, task_name, task)
+            metrics[f"field-less-bound/{arm}"] = np.asarray([less])
+    return metrics
+
+
+def bound(name: str, task_name: str, task: Task) -> float:
+    """Steps that the shallow net must not see, or that the dilated net must."""
+    length = task.length - 2 * RECALLED if task_name == "copy" else task.length
+    if name == "shallow":
+        return length if task_name == "copy" else length / SHARE
+    return length + RECALLED if task_name == "copy" else length
+
+
+def shown(results: Results, names: tuple[str, ...], tasks: tuple[str, ...]) -> Metrics:
+    """Tables and curves, nets and tasks in the given order."""
+    metrics = {
+        "nets": Shown(np.asarray(names), "the nets, in this order everywhere"),
+        "tasks": Shown(np.asarray(tasks), "the tasks, in this order everywhere"),
+        "published": Shown(
+            published_table(),
+            "published beside ours: Bai et al. 2018, Table 1, and the best blind guess",
+        ),
+    }
+    for task_name in tasks:
+        rows = [results[f"{name}-{task_name}"] for name in names]
+        task = rows[0].task
+        losses = np.stack([row.trained.losses for row in rows])
+        right = np.stack([row.trained.right for row in rows])
+        metrics |= {
+            f"table/{task_name}": Shown(
+                table(rows),
+                f"{task_name}, {task.length} steps: means over seeds, test sequences; "
+                "the last row is chance",
+            ),
+            f"curves/{task_name}": Shown(
+                losses[..., 0] / task.chance,
+                f"{task_name}: validation loss over chance [net; seed; 20 looks]",
+            ),
+            f"loss/{task_name}": Shown(
+                losses[:, :, -1, 1] / task.chance,
+                f"{task_name}: test loss over chance [net; seed]",
+            ),
+            f"right/{task_name}": Shown(
+                right[:, :, -1, 1],
+                f"{task_name}: right on test sequences [net; seed]",
+                "%",
+            ),
+            f"chance/{task_name}": Shown(
+                np.asarray([task.chance, task.chance_right]),
+                f"{task_name}: loss and percent right of the best blind guess",
+            ),
+        }
+    return metrics
+
+
+def published() -> np.ndarray:
+    """[task; net]: percent right of the digits, loss over chance of the others."""
+    rows = np.asarray(list(PUBLISHED.values()))
+    rows[2:] /= np.asarray(PUBLISHED_CHANCE)[2:, None]
+    return rows
+
+
+def published_table() -> np.ndarray:
+    """The published numbers as they are printed, chance in the last column."""
+    lines = [["task", *PUBLISHED_NETS, "chance"]]
+    for (task, values), chance in zip(PUBLISHED.items(), PUBLISHED_CHANCE, strict=True):
+        lines.append([task, *(f"{value:.3g}" for value in (*values, chance))])
+    return np.asarray(lines)
+
+
+def table(rows: list[Result]) -> np.ndarray:
+    """One line of words per net, a header above and chance below."""
+    lines = [["net", "features", "parameters", "field", "loss", "right, %", "falling"]]
+    for net, _, _, trained in rows:
+        field = str(net.field) if net.field else "all"
+        lines.append(
+            [
+                net.name,
+                str(net.model.features),
+                f"{net.num_params:,}",
+                field,
+                f"{trained.test_loss.mean():.3g}",
+                f"{trained.right[:, -1, 1].mean():.1f}",
+                f"{trained.falling.sum()} of {len(trained.falling)}",
+            ]
+        )
+    task = rows[0].task
+    chance = [f"{task.chance:.3g}", f"{task.chance_right:.1f}"]
+    return np.asarray([*lines, ["chance", "", "", "", *chance, ""]])

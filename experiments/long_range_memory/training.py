@@ -1,0 +1,204 @@
+"""Training one net on one task: Adam, clipped gradients, held-out losses on the way.
+
+Every step of copy memory and adding has a batch of its own, digits are drawn with
+replacement; step t of a seed draws the same for every net. Gradients longer than 1 are
+shortened to 1. Held-out losses are taken 20 times, so the last tenth of the budget is
+the last two.
+
+Shape letters: N sequences, P parameters, C held-out looks, S steps between two.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from experiments.harness.compilation import brief
+from experiments.harness.lab import Lab
+from experiments.harness.seeds import over_seeds
+from experiments.long_range_memory.nets import Net, apply_flat, initial
+from experiments.long_range_memory.tasks import Examples, Sets, Task
+
+BATCH = 32
+LOOKS = 20
+CLIP = 1.0
+MOST_AT_ONCE = 100  # held-out sequences of one forward pass
+BRIEF_STEPS = 500  # which take less time than compiling them well
+FALL = 0.05  # of the validation loss, over the last tenth, that censors
+# The lowest validation loss in `python -m experiments.long_range_memory.tuning`.
+_DIGITS = {"rnn": 3e-3, "orthogonal": 3e-3, "lstm": 1e-2, "gru": 1e-2} | {
+    "shallow": 3e-3,
+    "dilated": 1e-2,
+}
+LEARNING_RATES = {
+    "copy": {"rnn": 3e-3, "orthogonal": 1e-3, "lstm": 1e-2, "gru": 1e-2}
+    | {"shallow": 1e-2, "dilated": 1e-3},
+    "adding": {"rnn": 1e-2, "orthogonal": 1e-2, "lstm": 1e-2, "gru": 1e-2}
+    | {"shallow": 1e-3, "dilated": 1e-2},
+    "sequential": _DIGITS,
+    "permuted": _DIGITS,
+}
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(CLIP), optax.scale_by_adam())
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is compiled in."""
+
+    net: Net
+    task: Task
+
+
+class State(NamedTuple):
+    """After `step` steps; params [P], `key` draws the batches.
+
+    looks: [C, 2, 2], validation and test, their mean loss and percent right.
+    """
+
+    params: Array
+    opt_state: Any
+    step: Array
+    key: Array
+    looks: Array
+
+
+class Data(NamedTuple):
+    """The task's examples and the learning rate, so that rates share a program."""
+
+    sets: Sets
+    learning_rate: Array
+
+
+class Trained(NamedTuple):
+    """One net after training, over seeds.
+
+    params: [seeds, P]; losses, right: [seeds, C, 2], validation and test; right in
+    percent.
+    """
+
+    params: np.ndarray
+    losses: np.ndarray
+    right: np.ndarray
+
+    @property
+    def test_loss(self) -> np.ndarray:
+        """[seeds], after the last step."""
+        return self.losses[:, -1, 1]
+
+    @property
+    def falling(self) -> np.ndarray:
+        """[seeds], whether the budget ended too early to tell."""
+        return is_falling(self.losses[..., 0])
+
+
+def is_falling(validation: np.ndarray) -> np.ndarray:
+    """Whether losses [seeds, C] fell by more than 5 % over the last tenth."""
+    tenth = validation.shape[1] // 10
+    return validation[:, -1] < (1 - FALL) * validation[:, -1 - tenth]
+
+
+def init(keys: Array, config: Config) -> State:
+    """The states before the first step, for keys [seeds]."""
+    params = jnp.stack([jnp.asarray(initial(key, config.net)) for key in keys])
+    zeros = jnp.zeros(len(keys), int)
+    opt_state = jax.vmap(OPTIMIZER.init)(params)
+    return State(params, opt_state, zeros, keys, jnp.zeros((len(keys), LOOKS, 2, 2)))
+
+
+@partial(jax.jit, static_argnums=(2,))
+def numbers(keys: Array, first_step: Array, shape: tuple[int, int, int]) -> Array:
+    """What makes the batches of steps first_step, ...: [seeds, S, N, num_draws]."""
+
+    def of(key: Array) -> Array:
+        return jax.random.uniform(jax.random.fold_in(key, first_step), shape)
+
+    return jax.lax.map(of, keys)
+
+
+def step(state: State, drawn: Array, data: Data, config: Config) -> tuple[State, Array]:
+    """One update on the batch that `drawn` [N, num_draws] makes; and its loss."""
+    task = config.task
+    batch = task.make(drawn, data.sets.train)
+
+    def objective(params: Array) -> Array:
+        outputs = apply_flat(config.net, params, batch.inputs)
+        return jnp.mean(task.judge(outputs, batch.targets)[0])
+
+    loss, gradients = jax.value_and_grad(objective)(state.params)
+    updates, opt_state = OPTIMIZER.update(gradients, state.opt_state)
+    params = state.params - data.learning_rate * jnp.asarray(updates)
+    return State(params, opt_state, state.step + 1, state.key, state.looks), loss
+
+
+def chunk(
+    state: State, drawn: Array, data: Data, config: Config
+) -> tuple[State, dict[str, Array]]:
+    """Steps on `drawn` [S, N, num_draws], then a look at the held-out sequences."""
+    num_steps = len(drawn)
+    state, losses = jax.lax.scan(
+        lambda now, each: step(now, each, data, config), state, drawn
+    )
+    look = jnp.stack(held_out(state.params, data.sets.held_out, config), axis=-1)
+    place = state.step // num_steps - 1
+    state = state._replace(looks=state.looks.at[place].set(look))
+    return state, {"loss": losses, "validation": look[:1, 0]}
+
+
+def held_out(params: Array, examples: Examples, config: Config) -> tuple[Array, Array]:
+    """Mean losses and percents right of examples [2, N, ...]: [2], [2]."""
+    sets, number = examples.targets.shape[:2]
+    size = max(n for n in range(1, MOST_AT_ONCE + 1) if number % n == 0)
+
+    def judge(batch: Examples) -> tuple[Array, Array]:
+        outputs = apply_flat(config.net, params, batch.inputs)
+        return config.task.judge(outputs, batch.targets)
+
+    batches = jax.tree.map(lambda e: e.reshape(-1, size, *e.shape[2:]), examples)
+    losses, right = jax.lax.map(judge, batches)
+    return jnp.mean(losses.reshape(sets, -1), 1), 100 * jnp.mean(
+        right.reshape(sets, -1), 1
+    )
+
+
+@lru_cache
+def _program(config: Config, is_brief: bool):
+    """One compilation for all tasks and rates of a net that have the same shapes."""
+
+    def one(per_seed: tuple[State, Array], data: Data):
+        return chunk(*per_seed, data, config)
+
+    return over_seeds(one, brief if is_brief else jax.jit)
+
+
+def train(
+    keys: Array,
+    lab: Lab,
+    net: Net,
+    task: Task,
+    sets: Sets,
+    steps: int,
+    learning_rate: float,
+) -> Trained:
+    """Trains a net from every key for `steps` steps, rounded up to a multiple of 20."""
+    config = Config(net, task)
+    chunk_steps = -(-steps // LOOKS)
+    program = _program(config, steps * len(keys) <= BRIEF_STEPS)
+    shape = (chunk_steps, BATCH, task.num_draws)
+
+    def advance(states: State, data: Data):
+        return program((states, numbers(keys, states.step[0], shape)), data)
+
+    states = lab.fit(
+        advance,
+        init(keys, config),
+        Data(sets, jnp.asarray(learning_rate)),
+        num_chunks=LOOKS,
+        label=f"{net.name}, {task.name}",
+    )
+    looks = np.asarray(states.looks)
+    return Trained(np.asarray(states.params), looks[..., 0], looks[..., 1])
