@@ -85,7 +85,8 @@ def _changes(axes: "Axes", metrics: Metrics) -> None:
     axes.set_xlabel("hidden layer, 1 next to the pixels")
     axes.set_ylabel("relative change of the kernel")
     axes.set_title("Which layers learn")
-    axes.legend(fontsize=8, ncols=2)
+    axes.set_ylim(top=40)  # room for the legend
+    axes.legend(fontsize=8, ncols=2, loc="upper right")
 
 
 def _optima(axes: "Axes", metrics: Metrics) -> None:
