@@ -135,7 +135,7 @@ def _learning(metrics: Metrics) -> "Figure":
         axes.set_xlabel("training steps, % of the budget")
         axes.set_title((MADE | DIGITS)[task])
     panels[0].set_ylabel("validation loss over chance")
-    panels[-1].legend(loc="best", fontsize=8)
+    panels[0].legend(loc="lower left", fontsize=8)
     return figure
 
 
