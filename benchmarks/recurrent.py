@@ -43,8 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     budget = QUICK_BUDGET if options.quick else BUDGET
     nets = [net for net in peers.NETS if net.cell in options.cells]
     if options.quick:
-        quick = partial(peers.Net, kind="one layer")
-        nets = [quick(cell, *QUICK_SHAPE) for cell in options.cells]
+        nets = [peers.Net(cell, *QUICK_SHAPE) for cell in options.cells]
     found.ceiling["before"] = matmul_gflops()
     measure(of_nets(nets, budget), found, options.out, table.line)
     found.ceiling["after jax"] = matmul_gflops()

@@ -178,3 +178,38 @@ print("sharded alike", len(jax.devices()))
 
 def test_a_mesh_of_devices_gives_the_same_gradients() -> None:
     assert run_on_four_devices(SHARDED) == "sharded alike 4\n"
+
+
+@pytest.mark.parametrize("chunk_length", [None, 2])
+@pytest.mark.parametrize("num_mapped", [2, 3])
+def test_a_map_that_is_compiled_before_its_gradient_has_that_of_calls(
+    num_mapped, chunk_length
+):
+    params, _, inputs = CASES["gru"].draw(steps=3)
+    stack = jax.tree.map(lambda leaf: np.stack([leaf] * num_mapped), params)
+    stack = jax.tree.map(
+        lambda leaf: leaf * np.linspace(1, 2, leaf.size).reshape(leaf.shape), stack
+    )
+
+    def loss(params):
+        _, outputs = ops.gru(params, inputs, chunk_length=chunk_length)
+        return jnp.sum(outputs**3)
+
+    with jax.enable_x64(True):
+        mapped = jax.jit(jax.vmap(loss))
+        got = jax.grad(lambda stack: jnp.sum(mapped(stack)))(stack)
+        wanted = jax.jit(lambda stack: jax.lax.map(jax.grad(loss), stack))(stack)
+    assert_same_trees(got, wanted, 1e-12, 1e-12)
+
+
+def test_gradients_without_features_or_sequences_are_there():
+    for shape in ((2, 3, 0, 4), (0, 3, 2, 4)):
+        batch, steps, size, hidden = shape
+        params, _, inputs = CASES["lstm"].draw((batch,), steps, size, hidden)
+
+        def loss(params, inputs):
+            return jnp.sum(ops.lstm(params, inputs)[1] ** 2)
+
+        gradients = jax.grad(loss, (0, 1))(params, inputs)
+        shapes = jax.tree.map(jnp.shape, gradients)
+        assert shapes == jax.tree.map(jnp.shape, (params, inputs))

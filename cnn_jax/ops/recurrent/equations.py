@@ -205,7 +205,9 @@ def state_of(carry: Any, sizes: Shape, inputs: Array, name: str) -> tuple[Array,
             f"carry: expected {name} of shape {expected}, "
             f"got {' and '.join(map(str, found))}"
         )
-    return tuple(_wide(jnp.asarray(part), inputs.dtype) for part in parts)
+    arrays = [_wide(jnp.asarray(part), inputs.dtype) for part in parts]
+    dtype = jnp.result_type(*arrays)
+    return tuple(array.astype(dtype) for array in arrays)
 
 
 def _wide(array: Array, dtype: Any) -> Array:

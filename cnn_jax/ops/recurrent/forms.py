@@ -4,7 +4,7 @@ What is left of a cell when the matrix products are taken out: what the inputs g
 x [N, P], and what the state gives, s [N, K], give the state after. Each form has
 
     advance(x, s, before)       -> (after, slopes)
-    moved(slopes, x, s)         -> dz, the tangents of what the nonlinearities see
+    moved(slopes, x, s)         -> dz, the tangents of what the activations see, r held
     push(slopes, dz, dbefore)   -> dafter
     pull(slopes, cotangent of after) -> cotangents of (dz, s, before)
 

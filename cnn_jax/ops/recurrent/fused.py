@@ -12,6 +12,7 @@ Time comes first: x [T, N, D], kernel [D, P], recurrent_kernel [H, K], states [N
 dz a tuple of [T, N, some H], mask [T, N, 1].
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -95,7 +96,8 @@ def recur(
       recurrence: form, direction and unrolling.
       gates: of one dtype.
       inputs: [T, N, D], of that dtype.
-      state: tuple of [N, H], the last one h; its dtype may be wider.
+      state: tuple of [N, H], the last one h; its dtype may be wider, while slopes are
+        kept in the gates'.
       mask: bool [T, N, 1] or None.
 
     Returns:
@@ -108,10 +110,10 @@ def recur(
         step, live = step
         of_state = weights.of_state(before[-1])
         after, _ = recurrence.form.advance(project(step), of_state, before)
-        after = keep_ended(live, after, before)
-        return after, after[-1]
+        return keep_ended(live, after, before), before[-1]
 
-    return recurrence.scan(body, state, (steps, mask))
+    last, h = recurrence.scan(body, state, (steps, mask))
+    return last, _outputs(recurrence, h, last)
 
 
 @recur.defjvp
@@ -144,8 +146,18 @@ def _recur_jvp(recurrence: Recurrence, primals: tuple, tangents: tuple) -> tuple
         (*dz, *dstate),
         (weights.recurrent_kernel, *slopes, *live),
     )
-    parts = [last[-1][None], h[:-1]] if recurrence.reverse else [h[1:], last[-1][None]]
-    return (last, jnp.concatenate(parts)), (tuple(dlast), dh)
+    return (last, _outputs(recurrence, h, last)), (tuple(dlast), dh)
+
+
+def _outputs(recurrence: Recurrence, before: Array, last: Arrays) -> Array:
+    """h after every step, from h before every step.
+
+    The function and its rule both take it from here: vmap needs them to put the mapped
+    axis in one place.
+    """
+    if recurrence.reverse:
+        return jnp.concatenate([last[-1][None], before[:-1]])
+    return jnp.concatenate([before[1:], last[-1][None]])
 
 
 def hoisted(weights: Weights, inputs: Array) -> tuple[Array, Callable[[Array], Array]]:
@@ -188,7 +200,8 @@ def _product(arrays: Array, kernel: Array) -> Array:
     The gradient to the kernel then is a product of two matrices as they lie, where
     several axes of rows would have one of them copied transposed.
     """
-    rows = arrays.reshape(-1, arrays.shape[-1]) @ kernel
+    num_rows = math.prod(arrays.shape[:-1])
+    rows = arrays.reshape(num_rows, arrays.shape[-1]) @ kernel
     return rows.reshape(*arrays.shape[:-1], kernel.shape[-1])
 
 

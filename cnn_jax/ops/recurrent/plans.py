@@ -1,7 +1,7 @@
 """What a layer does before and inside its scan, for each cell and its options.
 
-A plan hoists the products with the inputs into one, joins the kernels of all gates,
-and picks the fast form if there is one. Time comes first: [T, N, D].
+A plan has the kernels of all gates and the fast form if there is one, or else the step
+of a plain scan. Time comes first: [T, N, D].
 """
 
 from collections.abc import Callable

@@ -101,7 +101,7 @@ def rnn(
         h_t = activation(inputs[:, t] @ i + h_{t-1} @ h + b [+ h_{t-1} if residual])
 
     Fast, with a derivative of its own, for every activation that has a name; a residual
-    or any other function takes a plain scan whose input products are one.
+    or any other function takes a plain scan.
 
     Args:
       params: as `rnn_step`.
@@ -148,8 +148,8 @@ def lstm(
         (c_t, h_t), h_t = lstm_step(params, (c_{t-1}, h_{t-1}), inputs[:, t])
 
     Fast, with a derivative of its own, for every gate and activation that has a name;
-    peepholes, coupled gates, a projection, limits and other functions take a plain scan
-    whose input products are one.
+    peepholes, coupled gates, a projection, limits and other functions take a plain
+    scan.
 
     Args:
       params: as `lstm_step`.
@@ -204,8 +204,7 @@ def gru(
         h_t, h_t = gru_step(params, h_{t-1}, inputs[:, t])
 
     Fast, with a derivative of its own, for reset "after" and every gate and activation
-    that has a name; reset "before" and other functions take a plain scan whose input
-    products are one.
+    that has a name; reset "before" and other functions take a plain scan.
 
     Args:
       params: as `gru_step`.
