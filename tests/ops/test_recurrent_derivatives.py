@@ -202,14 +202,19 @@ def test_a_map_that_is_compiled_before_its_gradient_has_that_of_calls(
     assert_same_trees(got, wanted, 1e-12, 1e-12)
 
 
-def test_gradients_without_features_or_sequences_are_there():
-    for shape in ((2, 3, 0, 4), (0, 3, 2, 4)):
-        batch, steps, size, hidden = shape
-        params, _, inputs = CASES["lstm"].draw((batch,), steps, size, hidden)
+@pytest.mark.parametrize(("batch", "size"), [(2, 0), (0, 2)])
+def test_gradients_without_features_or_sequences_are_there(batch, size):
+    params, _, inputs = CASES["lstm"].draw((batch,), size=2)
+    inputs = inputs[..., :size]
+    params = {
+        name: entry
+        | {"kernel": entry["kernel"][:size] if name[0] == "i" else entry["kernel"]}
+        for name, entry in params.items()
+    }
 
-        def loss(params, inputs):
-            return jnp.sum(ops.lstm(params, inputs)[1] ** 2)
+    def loss(params, inputs):
+        return jnp.sum(ops.lstm(params, inputs)[1] ** 2)
 
-        gradients = jax.grad(loss, (0, 1))(params, inputs)
-        shapes = jax.tree.map(jnp.shape, gradients)
-        assert shapes == jax.tree.map(jnp.shape, (params, inputs))
+    gradients = jax.grad(loss, (0, 1))(params, inputs)
+    shapes = jax.tree.map(jnp.shape, gradients)
+    assert shapes == jax.tree.map(jnp.shape, (params, inputs))
