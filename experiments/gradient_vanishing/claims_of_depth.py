@@ -50,7 +50,7 @@ _STARVE = tuple(
     Claim(
         id=f"early-layers-starve/{optimizer}",
         statement="With sigmoids, layers far from the output do not learn "
-        f"({name}, {learning.DEEP} hidden layers).",
+        f"({name} at its tuned rate, {learning.DEEP} hidden layers).",
         source="S2 4",
         kind="conditional",
         expected=expected,
@@ -114,7 +114,8 @@ _WORSE = Claim(
 _MOTIVATION = Claim(
     id="resnet-motivation",
     statement="Residual nets cure a vanishing gradient: where it does not vanish, a "
-    "plain net with batch norm is no worse (train error, at the depth of --depth).",
+    "plain net with batch norm is no worse (train error after --resnet_steps steps, at "
+    "the depth of --depth).",
     source="S1 5.6, S2 4",
     kind="conditional",
     expected="open",

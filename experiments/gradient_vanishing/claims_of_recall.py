@@ -89,9 +89,9 @@ def _overwritten(cell: str, task: str) -> Claim:
     learned = {
         "unneeded": _read(
             row,
-            "last",
-            "The probe finds the last symbol, for which the net was trained.",
-            f"probe-last/{arm}",
+            "learned",
+            "The net has learned to name the last symbol (chance is 12.5 %).",
+            f"named/{arm}",
         ),
         "needed": _read(
             row,
@@ -101,10 +101,11 @@ def _overwritten(cell: str, task: str) -> Claim:
         ),
     }
     asked = {"needed": "first", "unneeded": "last"}[task]
+    name = cell.upper() if cell == "rnn" else f"{cell.upper()} of keeping bias 3"
     return Claim(
         id=row,
         statement="The hidden state is rewritten at every step, so the earliest "
-        f"information is almost gone ({cell.upper()} trained to name the {asked} of 50 "
+        f"information is almost gone ({name}, trained to name the {asked} of 50 "
         "symbols; a linear probe of the first).",
         source="S4",
         kind="conditional",

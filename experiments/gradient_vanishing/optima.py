@@ -149,7 +149,8 @@ def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> 
         "least-error": 100 * found[..., 1].min((1, 2)),
         "optima": Shown(
             found[..., 0],
-            f"train loss where the gradient is below {TOLERANCE:g} of its start "
+            f"train loss where the gradient is below {TOLERANCE:g} of its start, or "
+            "after --iterations "
             f"[seed; hidden layers {', '.join(map(str, DEPTHS))}; restart]",
         ),
         "optima-parameters": Shown(

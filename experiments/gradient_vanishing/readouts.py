@@ -176,8 +176,8 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
     """The metrics with those of the trained arms in the arms' stead.
 
     Returns:
-        probe/{cell}-{task}: the first symbol from h_T; probe-last/{cell}-unneeded: the
-        last from h_T; probe-soon/{cell}-needed: the first from h_1; probe-shuffled/...:
+        probe/{cell}-{task}: the first symbol from h_T; named/{cell}-{task}: what the
+        net itself names; probe-soon/{cell}-needed: the first from h_1; probe-shuffled:
         after fitting to shuffled symbols; recall/{net}; {net}-less-lstm, lstm-less-rnn,
         all in points per test sequence; gates-saturated/trained [seeds].
     """
@@ -185,10 +185,10 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
     found: dict[str, Any] = {}
     for arm in ARMS:
         net = trained[arm]
-        first, last = FITTED[:, FIRST], FITTED[:, LAST]
+        first = FITTED[:, FIRST]
         found[f"probe/{arm}"] = Images(_probed(net, LAST, FIRST, first))
         found[f"probe-shuffled/{arm}"] = Images(_shuffled(net))
-        found[f"probe-last/{arm}"] = Images(_probed(net, LAST, LAST, last))
+        found[f"named/{arm}"] = Images(100.0 * net.right)
         found[f"probe-soon/{arm}"] = Images(_probed(net, FIRST, FIRST, first))
     right = {
         name: 100.0 * trained[f"{name}-needed" if name in CELLS else name].right

@@ -143,7 +143,8 @@ def metrics() -> Any:
 
 def test_each_metric_probes_the_state_and_the_symbol_that_it_names(metrics):
     assert metrics["probe-soon/rnn-needed"].values.mean() == 100
-    assert metrics["probe-last/gru-unneeded"].values.mean() == 100
+    assert metrics["named/gru-unneeded"].values.mean() == 0
+    assert metrics["named/lstm-needed"].values.mean() == 100
     for name in ("probe/rnn-needed", "probe-shuffled/rnn-needed"):
         assert abs(metrics[name].values.mean() - 12.5) < 3
     assert metrics["probe/rnn-needed"].values.shape == (1, len(readouts.TEST))
