@@ -86,9 +86,9 @@ LEARNING_RATES = {
     "rnn": 1e-2,
     "lstm": 3e-3,
     "gru": 3e-2,
-    "hard-tanh": 1e-2,
-    "softsign": 3e-2,
-    "clipped-linear-gates": 3e-2,
+    "hard-tanh": 3e-3,
+    "softsign": 1e-2,
+    "clipped-linear-gates": 3e-3,
     "tanh-gates": 1e-3,
 }
 
