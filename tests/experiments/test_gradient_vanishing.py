@@ -20,6 +20,7 @@ from experiments.gradient_vanishing import (
 )
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.gradient_vanishing.claims_of_recall import RECALL
+from experiments.harness.claims import Images
 from experiments.harness.seeds import keys
 from experiments.harness.verdicts import judge, judge_controls
 
@@ -276,7 +277,8 @@ def metrics_of_controls(holding: bool) -> dict[str, Any]:
                 value = np.full(5, threshold + away[control.relation])
             else:
                 value = np.full(5, control.center + (0 if holding else far))
-            found[control.metric] = value
+            accuracy = control.estimate == "accuracy"
+            found[control.metric] = Images(value[:, None]) if accuracy else value
     return found
 
 
