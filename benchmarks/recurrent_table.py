@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.results import Results, geometric_mean, ratio
-from benchmarks.table import least, most, setting
+from benchmarks.table import least, most, setting, titled
 
 _PEERS = ("linen", "torch")
 # What the README shows.
@@ -17,12 +17,8 @@ _TELLING = (
 
 
 def line(record: dict[str, Any]) -> str:
-    """One measurement: milliseconds of the first candidate, the others relative."""
-    base, *others = record["seconds"]
-    milliseconds = 1e3 * min(record["seconds"][base])
-    relative = ", ".join(f"{name} {ratio(record, name, base):.2f}" for name in others)
-    title = f"{_title(record)}, {record['kind']}"
-    return f"{title}: {base} {milliseconds:.3g} ms, as multiples of it: {relative}"
+    """One measurement of a net."""
+    return titled(f"{_title(record)}, {record['kind']}", record)
 
 
 def targets(found: Results) -> str:

@@ -24,11 +24,16 @@ _LARGE = {layer.name for layer in LAYERS if min(layer.window) >= 7}
 
 
 def line(record: dict[str, Any]) -> str:
-    """One measurement: milliseconds of the first candidate, the others relative."""
+    """One measurement of a layer."""
+    title = f"{record['layer']}, batch {record['batch']}, {record['kind']}"
+    return titled(title, record)
+
+
+def titled(title: str, record: dict[str, Any]) -> str:
+    """Milliseconds of the first candidate, the others relative."""
     base, *others = record["seconds"]
     milliseconds = 1e3 * min(record["seconds"][base])
     relative = ", ".join(f"{name} {ratio(record, name, base):.2f}" for name in others)
-    title = f"{record['layer']}, batch {record['batch']}, {record['kind']}"
     return f"{title}: {base} {milliseconds:.3g} ms, as multiples of it: {relative}"
 
 

@@ -259,15 +259,12 @@ class _Pull(_Map):
         def body(dafter: Arrays, step: tuple) -> tuple[Arrays, Arrays]:
             dh, slopes, live = step
             dafter = (*dafter[:-1], dafter[-1] + dh)
-            zeros = tuple(map(jnp.zeros_like, dafter))
-            entering, passing = dafter, zeros
-            if live is not None:
-                entering = keep_ended(live, dafter, zeros)
-                passing = keep_ended(live, zeros, dafter)
-            dz, of_state, dbefore = form.pull(_cast(slopes, dtype), entering)
+            dz, of_state, dbefore = form.pull(_cast(slopes, dtype), dafter)
             from_z = of_state.astype(kernel.dtype) @ kernel.T
             dbefore = (*dbefore[:-1], dbefore[-1] + from_z.astype(dtype))
-            return tuple(map(jnp.add, dbefore, passing)), _cast(dz, kernel.dtype)
+            dz = _cast(dz, kernel.dtype)
+            dz = keep_ended(live, dz, tuple(map(jnp.zeros_like, dz)))
+            return keep_ended(live, dbefore, dafter), dz
 
         first, dz = self.recurrence.scan(
             body, tuple(dlast), (dh, slopes, mask), backward=True
