@@ -19,13 +19,25 @@ def commands(language):
 
 
 def test_the_ten_lines_of_the_library_run_and_mean_what_they_say():
-    (code,) = commands("python")
+    code, _ = commands("python")
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     names = {}
     exec(code, names)
     assert names["maps"].shape == (8, 16, 16, 16)
     assert names["error"].shape == (8,)
     assert names["error"].max() > 0.01  # zero padding of images that fill the frame
+
+
+def test_the_lines_about_recurrent_networks_run_and_mean_what_they_say():
+    _, code = commands("python")
+    names = {}
+    exec(code, names)
+    assert names["c"].shape == names["h"].shape == names["output"].shape == (8, 32)
+    assert names["outputs"].shape == (8, 100, 32)
+    assert not names["outputs"][0, 30:].any()
+    cell = names["variables"]["params"]["cell"]
+    assert cell["projection"]["kernel"].shape == (32, 8)
+    assert set(cell["peephole"]) == {"i", "f", "o"}
 
 
 def test_each_of_the_two_commands_is_one_line_that_sets_itself_up():

@@ -12,9 +12,8 @@ from cnn_jax.layers.convolution import (
     SeparableConv,
     TiledConv,
 )
-from cnn_jax.layers.recurrent import (
-    RNN,
-    Bidirectional,
+from cnn_jax.layers.recurrent import RNN, Bidirectional
+from cnn_jax.layers.recurrent_cells import (
     GRUCell,
     LSTMCell,
     OptimizedLSTMCell,

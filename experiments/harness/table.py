@@ -12,7 +12,7 @@ from experiments.harness import directory
 VERDICTS = ("supported", "refuted", "inconclusive", "invalid", "not measured")
 _LARGE = 10_000
 _ALWAYS_COUNTED = 3  # of the verdicts; the others only where there are some
-_QUALIFIER = re.compile(r"\s+\([^()]*\)(?=\.?$)")
+_QUALIFIER = re.compile(r"\s+\((?:[^()]|\([^()]*\))*\)(?=\.?$)")
 _EXPECTED = {"yes": "supported", "no": "refuted"}
 
 Record = Mapping[str, Any]

@@ -150,6 +150,7 @@ def test_arms_of_one_statement_are_one_statement():
     claims = [
         {"statement": "A pool forgets (max, 2x2)."},
         {"statement": "A pool forgets (average)."},
+        {"statement": "A pool forgets (entries N(0, 2²/n))."},
     ]
     assert table.statements(claims) == ["A pool forgets."]
     formula = {"statement": "The share is (k-1)/(k+1)."}

@@ -131,6 +131,41 @@ def test_parameters_drawn_by_ops_are_those_of_the_cell_alone(init, cell):
     assert_same_trees(jax.jit(init, static_argnums=(1, 2))(KEY, 3, 4), wanted)
 
 
+VARIANT = {"projection_features": 2, "use_peephole": True, "coupled": True}
+CLIPS = {"cell_clip": 0.3, "projection_clip": 0.1}
+
+
+def test_variants_of_the_lstm_draw_and_run_as_ops():
+    inputs = draw(2, 5, 3)
+    cell = layers.LSTMCell(4, forget_bias=1.0, **VARIANT, **CLIPS)
+    carry = cell.initialize_carry(KEY, (2, 3))
+    assert [part.shape for part in carry] == [(2, 4), (2, 2)]
+    params = jax.jit(cell.init)(KEY, carry, inputs[:, 0])["params"]
+    own = {"projection": 2, "peephole": True, "coupled": True, "forget_bias": 1.0}
+    assert_same_trees(params, ops.init_lstm(KEY, 3, 4, **own))
+    peephole = {name: draw(4) for name in params["peephole"]}
+    variables = {"params": {"cell": params | {"peephole": peephole}}}
+    wanted = ops.lstm(variables["params"]["cell"], inputs, **CLIPS)
+    layer = layers.RNN(cell, return_carry=True)
+    assert_same_trees(layer.apply(variables, inputs), wanted)
+    assert abs(wanted[1]).max() == np.float32(0.1)
+
+
+def test_chunks_of_the_layer_keep_fewer_states_for_its_gradient():
+    inputs, cell = draw(2, 64, 3), layers.SimpleCell(4)
+    variables = jax.jit(layers.RNN(cell).init)(KEY, inputs)
+
+    def gradient(chunk_length):
+        layer = layers.RNN(cell, chunk_length=chunk_length)
+        return jax.jit(jax.grad(lambda v: layer.apply(v, inputs).sum()))
+
+    def kept(chunk_length):
+        return gradient(chunk_length).lower(variables).compile().memory_analysis()
+
+    assert kept(8).temp_size_in_bytes < 0.8 * kept(None).temp_size_in_bytes
+    assert_same_trees(gradient(8)(variables), gradient(None)(variables), 1e-5, 1e-5)
+
+
 def test_forget_biases_are_what_was_asked_for():
     one = ops.init_lstm(KEY, 3, 4, forget_bias=1)
     assert (one["hf"]["bias"] == 1).all()
