@@ -12,54 +12,31 @@ end.
 """
 
 import argparse
-import datetime
-import os
-import shlex
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
 
-import jax
-
-from benchmarks import measurements, peers, results, table
+from benchmarks import measurements, runs, table
 from benchmarks.layers import LAYERS, Layer
-from benchmarks.timing import matmul_gflops
-from experiments.harness import environment
 
 BATCHES = (1, 8, 64)
 QUICK_LAYERS = ("LeNet conv2", "ResNet-50 3x3 14", "MobileNet depthwise 14")
-# Seconds after which a measurement begins no further round.
-BUDGET, QUICK_BUDGET = 2.5, 0.5
+BUDGET = 2.5  # seconds after which a measurement begins no further round
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
-    jax.config.update("jax_enable_compilation_cache", False)
-    found = results.load(options.out) if options.resume else results.Results()
-    found.begin(about("benchmarks.convolution", sys.argv[1:]))
-    budget = QUICK_BUDGET if options.quick else BUDGET
-    found.ceiling["before"] = matmul_gflops()
+    budget = runs.QUICK_BUDGET if options.quick else BUDGET
     shapes = (options.layers, options.batches, budget)
-    measure(measurements.of_layers(*shapes), found, options.out)
+    with_jax = measurements.of_layers(*shapes)
     if options.programs:
         programs = measurements.of_programs(options.layers, budget)
-        measure(programs, found, options.out)
-    found.ceiling["after jax"] = matmul_gflops()
-    if peers.set_torch_threads():
-        measure(measurements.of_torch(*shapes), found, options.out)
-        found.ceiling["after torch"] = matmul_gflops()
-    found.save(options.out)
-    options.out.with_suffix(".md").write_text(table.markdown(found))
-    print(table.targets(found))
+        with_jax = chain(with_jax, programs)
+    told = runs.Told(table.line, table.markdown, table.targets)
+    runs.run(options, with_jax, measurements.of_torch(*shapes), told)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.convolution",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = runs.parser("convolution", __doc__, "three layers, batch 8")
     parser.add_argument(
         "--layers", type=parse_layers, help="comma list of parts of layers' names"
     )
@@ -68,19 +45,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         type=parse_batches,
         help="comma list; default 1,8,64, or 8 if --quick",
     )
-    parser.add_argument("--quick", action="store_true", help="three layers, batch 8")
     parser.add_argument(
         "--no-programs",
         dest="programs",
         action="store_false",
         help="no vmap, scan and compile times",
-    )
-    parser.add_argument("--resume", action="store_true", help="keep what OUT.json has")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/benchmarks/convolution-cpu.json"),
-        help="the JSON file; default %(default)s",
     )
     options = parser.parse_args(arguments)
     quick = [layer for layer in LAYERS if layer.name in QUICK_LAYERS]
@@ -108,35 +77,6 @@ def parse_batches(text: str) -> tuple[int, ...]:
     if not batches or min(batches) < 1:
         raise argparse.ArgumentTypeError(f"expected positive integers, got {text!r}")
     return batches
-
-
-def about(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What is told of a run: its command, when and where it was."""
-    command = ["python", "-m", module, *arguments]
-    return {
-        "command": shlex.join(command),
-        "date": datetime.date.today().isoformat(),
-        "environment": environment.record(len(os.sched_getaffinity(0))),
-        "torch": peers.torch_version(),
-    }
-
-
-def measure(
-    wanted: Iterable[measurements.Measurement],
-    found: results.Results,
-    path: Path,
-    line: Callable[[dict[str, Any]], str] = table.line,
-) -> None:
-    """Measures what is not there yet and writes it down at once."""
-    listed = list(wanted)
-    for number, measurement in enumerate(listed, start=1):
-        record = found.record(measurement.labels)
-        if not record["seconds"].keys() >= set(measurement.candidates):
-            measured = measurement.measure()
-            record["seconds"] |= results.rounded(measured.pop("seconds"))
-            record |= measured
-            found.save(path)
-        print(f"[{number}/{len(listed)}] {line(record)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import convolution, measurements, results, table
+from benchmarks import convolution, measurements, results, runs, table
 from benchmarks.layers import LAYERS
 from benchmarks.timing import interleaved
 
@@ -60,7 +60,7 @@ def test_what_is_measured_already_is_not_measured_again(tmp_path: Path) -> None:
     labels = {"kind": "forward", "layer": "LeNet conv1", "batch": 8}
     for candidates in (("ours", "lax"), ("torch",), ("torch",)):
         wanted = [measurements.Measurement(labels, candidates, measure)]
-        convolution.measure(wanted, found, tmp_path / "out.json")
+        runs.measure(wanted, found, tmp_path / "out.json", table.line)
     assert len(calls) == 1
     kept = results.load(tmp_path / "out.json").record(labels)["seconds"]
     assert kept == {"ours": [2.0, 1.0], "lax": [3.0, 6.0], "torch": [0.1235]}
