@@ -148,9 +148,7 @@ class LSTMCell(nn.LSTMCell):
             self.chrono_length,
             self.param_dtype,
         )
-        if self.coupled:
-            del biases["f"]
-        elif self.chrono_length is None:
+        if self.chrono_length is None and not self.coupled:
             del biases["i"]
 
         def raised(name: str) -> Initializer:
