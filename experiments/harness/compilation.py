@@ -9,7 +9,7 @@ import jaxlib.version
 
 # XLA's newer code generator for fused loops makes CPU programs that take twice as long
 # to compile. The older one, whose loops are up to a third slower, left after 0.10.
-_HAS_OLDER_GENERATOR = jaxlib.version.__version_info__ < (0, 11)
+HAS_OLDER_GENERATOR = jaxlib.version.__version_info__ < (0, 11)
 _QUICK = {"xla_cpu_use_fusion_emitters": False}
 
 
@@ -24,5 +24,5 @@ def brief(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         **options: of `jax.jit`, such as `static_argnames`.
     """
     on_cpu = os.environ.get("JAX_PLATFORMS") == "cpu"  # what `environment` has set
-    quick = _QUICK if on_cpu and _HAS_OLDER_GENERATOR else None
+    quick = _QUICK if on_cpu and HAS_OLDER_GENERATOR else None
     return jax.jit(function, compiler_options=quick, **options)
