@@ -7,14 +7,13 @@ import numpy as np
 from experiments.gradient_vanishing import clipping, near_steps
 from experiments.gradient_vanishing.memories import BINS, GATES
 from experiments.gradient_vanishing.recall import CELLS, KINDS, LENGTH, NETS, TASKS
-from experiments.harness.claims import Images, Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Images, Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vPX"
 CHANCE = 100 / KINDS  # %
 NAMES = {
     "rnn": "RNN",
@@ -35,10 +34,6 @@ def plots(metrics: Metrics) -> "dict[str, Figure]":
         "clipping": _clipping(metrics),
         "trained-gates": _trained_gates(metrics),
     }
-
-
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def _accuracy(metrics: Metrics, name: str) -> np.ndarray:
@@ -93,7 +88,7 @@ def _dots(axes: "Axes", place: int, values: np.ndarray, color: str) -> None:
 
 
 def _near_steps(metrics: Metrics) -> "Figure":
-    profiles = _shown(metrics, "near-steps")  # [seed, cell, step]
+    profiles = shown(metrics, "near-steps")  # [seed, cell, step]
     figure = new_figure(
         8,
         4,
@@ -123,8 +118,8 @@ def _near_steps(metrics: Metrics) -> "Figure":
 
 
 def _clipping(metrics: Metrics) -> "Figure":
-    last = _shown(metrics, "clipping-last")  # [rate, arm, run]
-    gone = clipping.diverged(_shown(metrics, "clipping-first"), last)
+    last = shown(metrics, "clipping-last")  # [rate, arm, run]
+    gone = clipping.diverged(shown(metrics, "clipping-first"), last)
     figure = new_figure(
         8,
         4,
@@ -165,8 +160,8 @@ def _clipping(metrics: Metrics) -> "Figure":
 
 
 def _trained_gates(metrics: Metrics) -> "Figure":
-    counts = _shown(metrics, "trained-gate-histograms")  # [when, gate, bin]
-    shares = _shown(metrics, "trained-gates")
+    counts = shown(metrics, "trained-gate-histograms")  # [when, gate, bin]
+    shares = shown(metrics, "trained-gates")
     figure = new_figure(
         10,
         4.6,
