@@ -83,7 +83,7 @@ class Config:
     steps: int = 1000  # of the trained MLPs, a multiple of 50
     restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
     iterations: int = 5000  # the most that one of them takes
-    resnet_steps: int = 160  # of the trained residual networks
+    resnet_steps: int = 400  # of the trained residual networks
     recall_steps: int = 1500  # of Adam, of each recurrent net
     clipped_runs: int = 20  # with and without clipping, per seed
 
@@ -155,6 +155,7 @@ def _trained(keys: jax.Array, config: Config, lab: Lab, digits: Split) -> dict:
         "optima": partial(
             optima.optima, keys, lab, digits, config.restarts, config.iterations
         ),
+        "layers by rate": partial(learning.by_rate, keys, lab, digits, config.steps),
         "race": partial(learning.race, keys, lab, digits, config.steps),
         **{
             f"layers, {name}": partial(

@@ -28,6 +28,7 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
         "answer": _answer(metrics),
         "layers": _layers(metrics),
         "depth": figures_of_depth.depth(metrics),
+        "starving": figures_of_depth.starving(metrics),
         "memories": _memories(metrics),
         "explosions": _explosions(metrics),
         "gates": _gates(metrics),

@@ -32,6 +32,36 @@ def depth(metrics: Metrics) -> "Figure":
     return figure
 
 
+def starving(metrics: Metrics) -> "Figure":
+    """Whether the first layer keeps up, and whether anything is learned, by rate."""
+    figure = new_figure(
+        9,
+        3.6,
+        f"{learning.DEEP} hidden layers of sigmoids by SGD at every rate; a dot per "
+        "seed, lines through the means. Left: log10 of the relative change of the "
+        "first hidden kernel over that of the last; gray: within a tenth to ten times. "
+        "Right: the train error where that was measured; dotted: chance. A first layer "
+        "keeps up only where little or nothing is learned unless both say otherwise.",
+    )
+    panels = figure.subplots(1, 2)
+    shows = ("change-ratios-by-rate", "errors-by-rate")
+    names = ("log10 of first over last change", "train error, %")
+    titles = ("Does the first layer keep up?", "Is anything learned?")
+    for place, (axes, name) in enumerate(zip(panels, shows, strict=True)):
+        values = shown(metrics, name)  # [rate, seed]
+        style = {"color": COLORS[place], "marker": MARKERS[place]}
+        axes.plot(learning.SGD_RATES, values, ls="", ms=3, alpha=0.5, **style)
+        axes.plot(learning.SGD_RATES, values.mean(1), ms=6, **style)
+        axes.set_xscale("log")
+        axes.set_xlabel("learning rate of SGD")
+        axes.set_ylabel(names[place])
+        axes.set_title(titles[place])
+    panels[0].axhspan(-1, 1, color="#e4e8eb", lw=0, zorder=0)
+    panels[1].axhline(90, color=COLORS[6], ls=":", lw=1)
+    panels[1].set_ylim(0, 100)
+    return figure
+
+
 def _race(axes: "Axes", metrics: Metrics) -> None:
     errors = shown(metrics, "train-errors")  # [arm, seed, step]
     took = shown(metrics, "steps-to-goal")

@@ -119,13 +119,16 @@ def _near_steps(metrics: Metrics) -> "Figure":
 
 def _clipping(metrics: Metrics) -> "Figure":
     last = shown(metrics, "clipping-last")  # [rate, arm, run]
-    gone = clipping.diverged(shown(metrics, "clipping-first"), last)
+    gone = shown(metrics, "clipping-diverged")  # [rate, arm], as the next
+    learned = shown(metrics, "clipping-learned")
     figure = new_figure(
-        8,
-        4,
+        10,
+        4.2,
         f"Loss after {clipping.STEPS} steps of gradient descent on a ReLU RNN whose "
-        "gradients explode, a dot per run; above the gray line it is not finite. The "
-        "numbers are the shares of runs that diverged; dotted: chance.",
+        "gradients explode, a dot per run; above the gray line it is not finite. Above "
+        "the dots: how many runs diverged, and how many learned (a loss below "
+        f"{clipping.LEARNED:g} of chance, which is dotted). Where both are 0 %, "
+        "nothing diverged and nothing was learned.",
     )
     axes = figure.subplots()
     finite = np.isfinite(last)
@@ -143,10 +146,12 @@ def _clipping(metrics: Metrics) -> "Figure":
             color=COLORS[arm],
             label=list(clipping.ARMS)[arm] if rate == 0 else None,
         )
-        share = f"{100 * gone[rate, arm].mean():.0f} %"
-        axes.annotate(share, (place, 6 * top), ha="center", fontsize=9)
+        shares = f"{gone[rate, arm]:.0f} %\n{learned[rate, arm]:.0f} %"
+        axes.annotate(shares, (place, 3 * top), ha="center", fontsize=9)
+    words = "diverged\nlearned"
+    axes.annotate(words, (len(last) - 0.5, 3 * top), fontsize=9, annotation_clip=False)
     axes.set_yscale("log")
-    axes.set_ylim(top=40 * top)
+    axes.set_ylim(top=1e4 * top)
     axes.axhline(top / 6, color="#999999", lw=1)
     axes.annotate(
         "not finite", (0, top / 6), (0, 3), textcoords="offset points", fontsize=8

@@ -33,7 +33,6 @@ DESIGNS: dict[str, dict[str, Any]] = {
 }
 # Of Adam: the default of `cnn_jax.training`, chosen for neither.
 RATES = {"residual": 2e-3, "plain": 2e-3}
-TRAINING_BATCH = 64
 CHUNK = 20  # steps between two looks at the loss
 
 
@@ -111,7 +110,7 @@ def train(
         digits: what is learned.
         watched: whose error is taken, all at once.
         depth: 6n + 2.
-        steps: of TRAINING_BATCH digits each.
+        steps: of BATCH digits each.
         rate: learning rate.
 
     Returns:
@@ -122,7 +121,7 @@ def train(
         net,
         digits.images.shape[1:],
         learning_rate=rate,
-        batch_size=TRAINING_BATCH,
+        batch_size=BATCH,
         chunk_steps=min(CHUNK, steps),
     )
     data = Data(*map(jnp.asarray, (*digits, 0, steps)))

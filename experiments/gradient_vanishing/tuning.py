@@ -33,17 +33,18 @@ from experiments.gradient_vanishing.learning import (
     GOAL,
     LEARNERS,
     RACERS,
+    SGD_RATES,
     SHALLOW,
     steps_to,
 )
-from experiments.harness.lab import Lab
+from experiments.harness.lab import Lab, NotFinite
 from experiments.harness.seeds import keys
 
 SEED = 1000
 HELD_OUT = 5  # one digit in so many
-SGD_RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RACE_RATES = tuple(m * 10.0**e for e in (-2, -1, 0) for m in (1, 1.5, 2, 3, 5, 7))
 ADAM_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-RESNET_RATES = (1e-3, 2e-3, 4e-3, 8e-3)
+RESNET_RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
 
 
 def halves(digits: Split) -> tuple[Split, Split]:
@@ -85,14 +86,26 @@ def _print(name: str, values, form: str = "8.2f") -> None:
     print(name.ljust(22), *(format(value, form) for value in values), flush=True)
 
 
+def _resnet_error(lab: Lab, train: Split, held_out: Split, name: str, rate: float):
+    """Validation error of one design, a share; NaN where its loss has left us."""
+    size = Config().depth, Config().resnet_steps
+    try:
+        return residual.train(name, keys(SEED, 1), lab, train, held_out, *size, rate)[0]
+    except NotFinite:
+        return np.nan
+
+
 def main() -> None:
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     train, held_out = halves(lab.data().train)
     data = examples(train, held_out)
-    _print("race, steps", SGD_RATES, "8g")
-    for name in RACERS:
-        errors = _errors(lab, data, name, SGD_RATES, SHALLOW, "sgd")
-        _print(name, steps_to(GOAL, errors)[0], "8d")
+    _print("race, steps", RACERS, "8s")
+    took = [
+        steps_to(GOAL, _errors(lab, data, name, RACE_RATES, SHALLOW, "sgd"))[0]
+        for name in RACERS
+    ]
+    for rate, *steps in zip(RACE_RATES, *took, strict=True):
+        _print(f"rate {rate:g}", steps, "8d")
     for optimizer, rates in (("sgd", SGD_RATES), ("adam", ADAM_RATES)):
         _print("layers, % wrong", rates, "8g")
         for name in LEARNERS[optimizer]:
@@ -102,19 +115,9 @@ def main() -> None:
     _print("ResNets, % wrong", RESNET_RATES, "8g")
     for name in residual.RATES:
         errors = [
-            residual.train(
-                name,
-                keys(SEED, 1),
-                lab,
-                train,
-                held_out,
-                Config().depth,
-                Config().resnet_steps,
-                rate,
-            )
-            for rate in RESNET_RATES
+            _resnet_error(lab, train, held_out, name, rate) for rate in RESNET_RATES
         ]
-        _print(name, 100 * np.concatenate(errors))
+        _print(name, 100 * np.asarray(errors))
 
 
 if __name__ == "__main__":

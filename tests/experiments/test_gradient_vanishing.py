@@ -196,7 +196,9 @@ def test_negating_the_update_gate_swaps_the_two_conventions():
 
 
 def test_a_reset_gate_per_unit_can_let_more_through_as_it_falls():
-    assert cells._vector_example().tolist() == [1]
+    found = cells._vector_example()
+    assert found["increases/vector"].tolist() == [1]
+    assert found["decreases/alike"].tolist() == [1]
 
 
 def digits_like() -> Split:

@@ -83,9 +83,9 @@ def test_an_arm_that_runs_out_of_steps_is_a_bound_and_two_are_nothing(monkeypatc
         sigmoid=[never, fourth, fourth],
     )
     np.testing.assert_array_equal(metrics["steps-over-relu/tanh"], [2, 2, np.nan])
-    assert metrics["censored/tanh"].tolist() == [False, True, True]
+    assert metrics["censored/tanh"].tolist() == [0, 1, 0]
     np.testing.assert_array_equal(metrics["steps-over-relu/sigmoid"], [2, 2, 1])
-    assert metrics["not-arrived/relu"].tolist() == [0, 0, 1]
+    assert metrics["censored/sigmoid"].tolist() == [1, 0, -1]
     assert metrics["fewest-steps"].tolist() == [2, 2, 4]
 
 
@@ -98,23 +98,25 @@ def race_metrics(**changes: Any) -> dict[str, Any]:
     return {
         "steps-over-relu/tanh": np.full(5, 2.0),
         "steps-over-relu/sigmoid": np.full(5, 2.0),
-        "censored/tanh": np.zeros(5, bool),
-        "censored/sigmoid": np.zeros(5, bool),
-        "not-arrived/relu": np.zeros(5),
+        "censored/tanh": np.zeros(5, int),
+        "censored/sigmoid": np.zeros(5, int),
         "fewest-steps": np.full(5, 9),
     } | changes
 
 
 def test_a_bound_can_support_that_the_relu_is_faster_and_cannot_refute_it():
-    late = {"censored/sigmoid": np.ones(5, bool)}
+    late = {"censored/sigmoid": np.ones(5, int)}
     row = "relu-converges-faster"
     assert verdict_of(row, race_metrics()) == "supported"
     assert verdict_of(row, race_metrics(**late)) == "supported"
     low = {"steps-over-relu/sigmoid": np.full(5, 1.2)}
     assert verdict_of(row, race_metrics(**low)) == "refuted"
     assert verdict_of(row, race_metrics(**low, **late)) == "inconclusive"
-    lost = {"not-arrived/relu": np.asarray([0, 0, 0, 0, 1.0])}
-    assert verdict_of(row, race_metrics(**lost)) == "invalid"
+    lost = {"censored/sigmoid": np.asarray([0, 0, 0, 0, -1])}
+    assert verdict_of(row, race_metrics(**lost)) == "inconclusive"
+    assert verdict_of(row, race_metrics(**low, **lost)) == "refuted"
+    neither = {"steps-over-relu/sigmoid": np.asarray([2, 2, 2, 2, np.nan])}
+    assert verdict_of(row, race_metrics(**neither)) == "invalid"
 
 
 def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
@@ -201,19 +203,30 @@ def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
         visited.append(at.copy())
         return at @ (curvature * at) / 2, curvature * at
 
-    found, left = optima.minimize(objective, np.ones(3), 100)
-    assert left < optima.TOLERANCE
+    end = optima.minimize(objective, lambda _: np.diag(curvature), np.ones(3), 100)
+    assert end.method == "L-BFGS"
+    assert end.left < optima.TOLERANCE
     gradients = [np.linalg.norm(curvature * at) for at in visited]
-    assert left == pytest.approx(np.linalg.norm(curvature * found) / gradients[0])
+    left = np.linalg.norm(curvature * end.params) / gradients[0]
+    assert end.left == pytest.approx(left)
     assert min(gradients[:-1]) >= optima.TOLERANCE * gradients[0]
+    assert end.calls == len(visited) - 1
 
 
-def test_a_minimum_out_of_budget_is_reported_as_such():
+@pytest.mark.parametrize(("iterations", "method"), [(100, "Newton"), (1, "stalled")])
+def test_what_stalls_goes_on_by_newton_and_is_told(monkeypatch, iterations, method):
+    """A saddle at the start's side: its curvature is negative there."""
+    monkeypatch.setattr(optima, "NEWTON", iterations)
+
     def objective(at):
-        return np.sum(np.cosh(at / 50)), np.sinh(at / 50) / 50
+        return np.sum(at**4 / 4 - at**2 / 2), at**3 - at
 
-    _, left = optima.minimize(objective, np.asarray([500.0, 3.0]), 1)
-    assert left > optima.TOLERANCE
+    start = np.asarray([30.0, 0.1])
+    end = optima.minimize(objective, lambda at: np.diag(3 * at**2 - 1), start, 1)
+    assert end.method == method
+    assert (end.left < optima.TOLERANCE) == (method == "Newton")
+    gradients = [np.linalg.norm(objective(at)[1]) for at in (end.params, start)]
+    assert end.left == pytest.approx(gradients[0] / gradients[1])
 
 
 def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
@@ -221,24 +234,30 @@ def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
 
     def descents(seeds, images, labels, depth, budget):
         assert images.dtype == jnp.float64
-        return [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
+        end = optima.End(np.zeros(1), 1e-4, ("L-BFGS", "Newton")[depth == 6], 3)
+        values = [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
+        return values, [end] * len(seeds)
 
     monkeypatch.setattr(optima, "_descents", descents)
     metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
     np.testing.assert_allclose(metrics["loss-slope"], np.log(2), rtol=1e-12)
     assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
     assert metrics["least-error"].tolist() == [50, 50, 50]
+    methods = [[6, 0, 0]] * 3 + [[0, 6, 0]]
+    assert metrics["optima-methods"].values.tolist() == methods
     assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
 
 
-def test_nets_without_an_optimum_yet_keep_more_of_their_gradient():
-    """One iteration is not enough; twins of one seed begin alike."""
+def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(monkeypatch):
+    """One iteration of each is not enough; twins of one seed begin alike."""
+    monkeypatch.setattr(optima, "NEWTON", 1)
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
         labels = jnp.arange(130) % 10
-        ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
-    assert ends[0] == ends[1] != ends[2]
-    assert all(end[2] > optima.TOLERANCE for end in ends)
+        values, ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
+    assert values[0] == values[1] != values[2]
+    assert all(end.left > optima.TOLERANCE for end in ends)
+    assert {end.method for end in ends} == {"stalled"}
 
 
 def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
