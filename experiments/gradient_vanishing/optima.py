@@ -3,9 +3,11 @@
     h_l = tanh(h_l-1 @ K_l + b_l),   l = 1 ... depth, WIDTH units each
     loss = ½ mean ‖h_depth @ K + b − one-hot label‖²
 
-over all training digits at once, by L-BFGS in float64 until the norm of the gradient is
-below TOLERANCE of what it was at the start. The squared error, because its optima are
-places: where classes can be separated, those of the cross-entropy lie at infinity.
+over all training digits at once, in float64, until the norm of the gradient is below
+TOLERANCE of what it was at the start: by L-BFGS, and where that has not arrived after
+its iterations, from there by Newton's method in a trust region, on the whole Hessian.
+The log tells which of them arrived. The squared error, because its optima are places:
+where classes can be separated, those of the cross-entropy lie at infinity.
 """
 
 import itertools
