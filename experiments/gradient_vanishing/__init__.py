@@ -155,7 +155,6 @@ def _trained(keys: jax.Array, config: Config, lab: Lab, digits: Split) -> dict:
         "optima": partial(
             optima.optima, keys, lab, digits, config.restarts, config.iterations
         ),
-        "layers by rate": partial(learning.by_rate, keys, lab, digits, config.steps),
         "race": partial(learning.race, keys, lab, digits, config.steps),
         **{
             f"layers, {name}": partial(

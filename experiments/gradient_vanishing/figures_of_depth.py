@@ -40,8 +40,7 @@ def starving(metrics: Metrics) -> "Figure":
         f"{learning.DEEP} hidden layers of sigmoids by SGD at every rate; a dot per "
         "seed, lines through the means. Left: log10 of the relative change of the "
         "first hidden kernel over that of the last; gray: within a tenth to ten times. "
-        "Right: the train error where that was measured; dotted: chance. A first layer "
-        "keeps up only where little or nothing is learned unless both say otherwise.",
+        "Right: the train error where that was measured; dotted: chance.",
     )
     panels = figure.subplots(1, 2)
     shows = ("change-ratios-by-rate", "errors-by-rate")
@@ -50,8 +49,8 @@ def starving(metrics: Metrics) -> "Figure":
     for place, (axes, name) in enumerate(zip(panels, shows, strict=True)):
         values = shown(metrics, name)  # [rate, seed]
         style = {"color": COLORS[place], "marker": MARKERS[place]}
-        axes.plot(learning.SGD_RATES, values, ls="", ms=3, alpha=0.5, **style)
-        axes.plot(learning.SGD_RATES, values.mean(1), ms=6, **style)
+        axes.plot(learning.RATES, values, ls="", ms=3, alpha=0.5, **style)
+        axes.plot(learning.RATES, values.mean(1), ms=6, **style)
         axes.set_xscale("log")
         axes.set_xlabel("learning rate of SGD")
         axes.set_ylabel(names[place])

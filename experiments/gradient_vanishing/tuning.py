@@ -33,7 +33,7 @@ from experiments.gradient_vanishing.learning import (
     GOAL,
     LEARNERS,
     RACERS,
-    SGD_RATES,
+    RATES,
     SHALLOW,
     steps_to,
 )
@@ -106,7 +106,7 @@ def main() -> None:
     ]
     for rate, *steps in zip(RACE_RATES, *took, strict=True):
         _print(f"rate {rate:g}", steps, "8d")
-    for optimizer, rates in (("sgd", SGD_RATES), ("adam", ADAM_RATES)):
+    for optimizer, rates in (("sgd", RATES), ("adam", ADAM_RATES)):
         _print("layers, % wrong", rates, "8g")
         for name in LEARNERS[optimizer]:
             errors = _errors(lab, data, name, rates, DEEP, optimizer)

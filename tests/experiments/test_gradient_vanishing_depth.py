@@ -195,6 +195,30 @@ def test_the_relative_change_is_that_of_each_kernel():
     np.testing.assert_allclose(found, [[3, 0.25]])
 
 
+def test_starving_is_shown_at_every_rate_in_their_order(monkeypatch):
+    """The first kernel moves by the rate, the last hidden one by 1."""
+
+    def descend(keys, lab, label, data, arms, **options):
+        def ends(rate):
+            kernels = [np.ones((1, 2, 2))] * (learning.DEEP + 1)
+            before = [{"kernel": kernel} for kernel in kernels]
+            after = [{"kernel": 2 * kernel} for kernel in kernels]
+            after[0] = {"kernel": (1 + rate) * kernels[0]}
+            return descent.Descent(before, after, np.asarray([[1.0, rate / 100]]))
+
+        return {name: ends(arm.rate) for name, arm in arms.items()}
+
+    monkeypatch.setattr(learning, "descend", descend)
+    found: Any = learning.changes("sgd", keys(0, 1), LAB, split(), 50)
+    rates = np.asarray(learning.RATES)
+    ratios = found["change-ratios-by-rate"].values
+    np.testing.assert_allclose(ratios, np.log10(rates)[:, None], rtol=1e-6)
+    np.testing.assert_allclose(found["errors-by-rate"].values[:, 0], rates)
+    judged = np.log10(learning.LEARNERS["sgd"]["sigmoid"].rate)
+    np.testing.assert_allclose(found["change-ratio/sgd-sigmoid"], judged)
+    assert found["changes/sgd"].values.shape == (2, 1, learning.DEEP + 1)
+
+
 def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
     curvature = np.asarray([1.0, 10.0, 100.0])
     visited = []
@@ -310,6 +334,8 @@ def test_the_figure_of_depth_shows_every_arm():
         "gradient-by-layer/plain": np.zeros(7),
         "optima-parameters": np.arange(len(optima.DEPTHS)),
         "resnet-steps": np.asarray([5]),
+        "change-ratios-by-rate": draw.normal(size=(len(learning.RATES), 2)),
+        "errors-by-rate": draw.uniform(0, 90, (len(learning.RATES), 2)),
     }
     metrics: Any = {name: Shown(each, name) for name, each in shown.items()} | {
         f"train-error/{name}": np.ones(2) for name in residual.RATES
@@ -318,3 +344,7 @@ def test_the_figure_of_depth_shows_every_arm():
     labels = race.get_legend_handles_labels()[1]
     assert [label.split(":")[0] for label in labels] == list(learning.RACERS)
     assert len(changes.get_legend_handles_labels()[1]) == 4
+    ratio, error = figures_of_depth.starving(metrics).axes
+    for axes, name in ((ratio, "change-ratios-by-rate"), (error, "errors-by-rate")):
+        mean: Any = axes.get_lines()[2].get_ydata()
+        np.testing.assert_allclose(mean, shown[name].mean(1))
