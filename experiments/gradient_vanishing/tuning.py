@@ -23,6 +23,10 @@ steps; - has left the finite numbers:
     relu, adam          4.42    3.46    2.44    2.53   11.36
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 from cnn_jax.data import Split
@@ -44,7 +48,7 @@ SEED = 1000
 HELD_OUT = 5  # one digit in so many
 RACE_RATES = tuple(m * 10.0**e for e in (-2, -1, 0) for m in (1, 1.5, 2, 3, 5, 7))
 ADAM_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-RESNET_RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
+RESNET_RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 
 
 def halves(digits: Split) -> tuple[Split, Split]:
@@ -86,38 +90,77 @@ def _print(name: str, values, form: str = "8.2f") -> None:
     print(name.ljust(22), *(format(value, form) for value in values), flush=True)
 
 
-def _resnet_error(lab: Lab, train: Split, held_out: Split, name: str, rate: float):
-    """Validation error of one design, a share; NaN where its loss has left us."""
+def _race(lab: Lab, data: Examples, name: str) -> np.ndarray:
+    """Steps to the goal [rates]."""
+    return steps_to(GOAL, _errors(lab, data, name, RACE_RATES, SHALLOW, "sgd"))[0]
+
+
+def _layers(
+    lab: Lab, data: Examples, name: str, rates: tuple[float, ...], optimizer: str
+) -> np.ndarray:
+    """Mean validation error over the last half of the steps, in % [rates]."""
+    errors = _errors(lab, data, name, rates, DEEP, optimizer)
+    return 100 * errors[:, errors.shape[1] // 2 :].mean(1)
+
+
+def _resnet(lab: Lab, train: Split, held_out: Split, name: str, rate: float) -> float:
+    """Validation error of one design, in %; NaN where its loss left the numbers."""
     size = Config().depth, Config().resnet_steps
     try:
-        return residual.train(name, keys(SEED, 1), lab, train, held_out, *size, rate)[0]
+        errors = residual.train(
+            name, keys(SEED, 1), lab, train, held_out, *size, rate=rate
+        )
     except NotFinite:
         return np.nan
+    return float(100 * errors[0])
+
+
+def _labeled(label: str, measure: Callable[..., Any], *arguments: Any) -> dict:
+    """One entry of a table, told as soon as it is there."""
+    found = measure(*arguments)
+    print("measured", label, np.asarray(found).round(2).tolist(), flush=True)
+    return {label: found}
+
+
+OPTIMIZERS = {"sgd": RATES, "adam": ADAM_RATES}
+
+
+def _measurements(lab: Lab, digits: Split) -> dict[str, tuple[Any, ...]]:
+    """Label -> function and arguments, the longest first."""
+    train, held_out = halves(digits)
+    data = examples(train, held_out)
+    resnets: dict[str, tuple[Any, ...]] = {
+        f"{name} {rate:g}": (_resnet, lab, train, held_out, name, rate)
+        for rate in RESNET_RATES
+        for name in residual.RATES
+    }
+    races = {f"race, {name}": (_race, lab, data, name) for name in RACERS}
+    layers = {
+        f"{name}, {optimizer}": (_layers, lab, data, name, rates, optimizer)
+        for optimizer, rates in OPTIMIZERS.items()
+        for name in LEARNERS[optimizer]
+    }
+    return {**resnets, **races, **layers}
 
 
 def main() -> None:
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
-    train, held_out = halves(lab.data().train)
-    data = examples(train, held_out)
-    _print("race, steps", RACERS, "8s")
-    took = [
-        steps_to(GOAL, _errors(lab, data, name, RACE_RATES, SHALLOW, "sgd"))[0]
-        for name in RACERS
-    ]
-    for rate, *steps in zip(RACE_RATES, *took, strict=True):
+    measurements = _measurements(lab, lab.data().train)
+    found = lab.measure(
+        {label: partial(_labeled, label, *each) for label, each in measurements.items()}
+    )
+    _print(f"steps to {GOAL:.0%}", RACERS, "8s")
+    for rate, *steps in zip(
+        RACE_RATES, *(found[f"race, {name}"] for name in RACERS), strict=True
+    ):
         _print(f"rate {rate:g}", steps, "8d")
-    for optimizer, rates in (("sgd", RATES), ("adam", ADAM_RATES)):
+    for optimizer, rates in OPTIMIZERS.items():
         _print("layers, % wrong", rates, "8g")
         for name in LEARNERS[optimizer]:
-            errors = _errors(lab, data, name, rates, DEEP, optimizer)
-            half = errors[:, errors.shape[1] // 2 :]
-            _print(f"{name}, {optimizer}", 100 * half.mean(1))
+            _print(f"{name}, {optimizer}", found[f"{name}, {optimizer}"])
     _print("ResNets, % wrong", RESNET_RATES, "8g")
     for name in residual.RATES:
-        errors = [
-            _resnet_error(lab, train, held_out, name, rate) for rate in RESNET_RATES
-        ]
-        _print(name, 100 * np.asarray(errors))
+        _print(name, [found[f"{name} {rate:g}"] for rate in RESNET_RATES])
 
 
 if __name__ == "__main__":
