@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CHANCE = 100 / KINDS  # %
+HIGHEST = 1e6  # loss, beyond which it is drawn as not finite
 NAMES = {
     "rnn": "RNN",
     "lstm": "LSTM",
@@ -125,15 +126,14 @@ def _clipping(metrics: Metrics) -> "Figure":
         10,
         4.2,
         f"Loss after {clipping.STEPS} steps of gradient descent on a ReLU RNN whose "
-        "gradients explode, a dot per run; above the gray line it is not finite. Above "
-        "the dots: how many runs diverged, and how many learned (a loss below "
-        f"{clipping.LEARNED:g} of chance, which is dotted). Where both are 0 %, "
-        "nothing diverged and nothing was learned.",
+        "gradients explode, a dot per run; above the gray line it is not finite or "
+        "above 10⁶. Above the dots: how many runs diverged, and how many learned (a "
+        f"loss below {clipping.LEARNED:g} of chance, which is dotted). Where both are "
+        "0 %, nothing diverged and nothing was learned.",
     )
     axes = figure.subplots()
-    finite = np.isfinite(last)
-    top = 100 * max(last[finite].max(initial=1.0), 10.0)
-    heights = np.where(finite, last, top)
+    top = 100 * HIGHEST
+    heights = np.where(last <= HIGHEST, last, top)  # not where it is not a number
     for rate, arm in np.ndindex(*last.shape[:2]):
         place = rate + 0.4 * arm - 0.2
         around = place + np.linspace(-0.15, 0.15, last.shape[2])
@@ -153,9 +153,8 @@ def _clipping(metrics: Metrics) -> "Figure":
     axes.set_yscale("log")
     axes.set_ylim(top=1e4 * top)
     axes.axhline(top / 6, color="#999999", lw=1)
-    axes.annotate(
-        "not finite", (0, top / 6), (0, 3), textcoords="offset points", fontsize=8
-    )
+    beyond = {"textcoords": "offset points", "fontsize": 8}
+    axes.annotate("higher, or not finite", (0, top / 6), (0, 3), **beyond)
     axes.axhline(np.log(KINDS), color=COLORS[6], ls=":", lw=1)
     axes.set_xticks(range(len(clipping.RATES)), [f"{r:g}" for r in clipping.RATES])
     axes.set_xlabel("learning rate")
