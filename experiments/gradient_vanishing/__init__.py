@@ -63,13 +63,13 @@ DATA = ("digits",)
 DEEPEST = 110
 CHUNK = 50  # steps, that of `descent`
 QUICK = {
-    "draws": 40,
+    "draws": 4,
     "depth": 8,
     "steps": 50,
     "restarts": 1,
     "resnet_steps": 10,
     "recall_steps": 5,
-    "clipped_runs": 20,
+    "clipped_runs": 4,
     "num_seeds": 1,
 }
 

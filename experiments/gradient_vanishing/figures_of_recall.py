@@ -151,7 +151,7 @@ def _clipping(metrics: Metrics) -> "Figure":
     words = "diverged\nlearned"
     axes.annotate(words, (len(last) - 0.5, 3 * top), fontsize=9, annotation_clip=False)
     axes.set_yscale("log")
-    axes.set_ylim(top=1e4 * top)
+    axes.set_ylim(top=300 * top)
     axes.axhline(top / 6, color="#999999", lw=1)
     beyond = {"textcoords": "offset points", "fontsize": 8}
     axes.annotate("higher, or not finite", (0, top / 6), (0, 3), **beyond)
