@@ -278,7 +278,8 @@ def metrics_of_controls(holding: bool) -> dict[str, Any]:
             elif control.relation in away:
                 value = np.full(5, threshold + away[control.relation])
             else:
-                value = np.full(5, control.center + (0 if holding else far))
+                wanted = threshold if control.relation == "=" else control.center
+                value = np.full(5, wanted + (0 if holding else far))
             accuracy = control.estimate == "accuracy"
             found[control.metric] = Images(value[:, None]) if accuracy else value
     return found
