@@ -6,13 +6,12 @@ import numpy as np
 
 from experiments.convolution_identities.answer import answer
 from experiments.convolution_identities.denoising import FILTERS, LEVELS
-from experiments.harness.claims import Grid, Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Grid, Metrics
+from experiments.harness.figures import COLORS, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = "osD"
 LEAST = 1e-17  # where a distance of exactly 0 is drawn
 
 
@@ -68,14 +67,14 @@ def _matrix(metrics: Metrics) -> "Figure":
     left, right = figure.subplots(1, 2)
     matrix = np.asarray(metrics["matrix"])[0]
     top = np.abs(matrix).max()
-    shown = np.where(matrix == 0, np.nan, matrix)
+    nonzero = np.where(matrix == 0, np.nan, matrix)
     left.set_facecolor("0.93")
-    drawn = left.imshow(shown, cmap="RdBu_r", vmin=-top, vmax=top)
+    drawn = left.imshow(nonzero, cmap="RdBu_r", vmin=-top, vmax=top)
     left.set_title("a convolution as a matrix (gray: 0)")
     left.set_xlabel("input pixel")
     left.set_ylabel("output pixel")
     figure.colorbar(drawn, ax=left, label="weight", shrink=0.7)
-    pixels = cast(Shown, metrics["im2col/pixels"]).values
+    pixels = shown(metrics, "im2col/pixels")
     right.imshow(np.ones_like(pixels), cmap="gray", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(pixels):
         right.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7)
@@ -164,7 +163,7 @@ def _denoising(metrics: Metrics) -> "Figure":
         "(13) and their geometric mean. Below 1 averaging helps; little noise is worth "
         "less than the detail that the average costs.",
     )
-    ratios = cast(Shown, metrics["error-ratios"]).values
+    ratios = shown(metrics, "error-ratios")
     panels = figure.subplots(1, len(FILTERS), sharey=True)
     for index, (axes, name) in enumerate(zip(panels, FILTERS, strict=True)):
         every = ratios[..., index]

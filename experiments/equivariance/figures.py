@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from experiments.equivariance.geometry import GEOMETRIES
-from experiments.harness.claims import Grid, Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Grid, Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-5
 FLOOR = 3e-9  # where an error of exactly 0 is drawn
 COMMUTES, BREAKS = COLORS[:2]
-MARKERS = "osD^vPX"
 ROOM = 6  # arms that a legend can name above the lines
 BESIDE: dict = {"bbox_to_anchor": (1.01, 1), "loc": "upper left"}
 
@@ -102,7 +101,7 @@ def _lost_by_distance(axes: "Axes", metrics: Metrics) -> None:
     """Accuracy lost by moving against the distance, one line per arm."""
     from scipy import stats
 
-    lost = cast(Shown, metrics["lost-by-moving"]).values  # [seeds, arms, pixels]
+    lost = shown(metrics, "lost-by-moving")  # [seeds, arms, pixels]
     pixels = np.arange(1, lost.shape[2] + 1)
     spread = 0.0 * lost[0]
     if len(lost) > 1:
@@ -232,7 +231,7 @@ def _error_by_depth(metrics: Metrics) -> "Figure":
 
 def _feature_maps(metrics: Metrics) -> "Figure":
     """A map, its shift, the map of the shifted image, and their difference."""
-    maps = cast(Shown, metrics["feature-maps"]).values  # [geometry, panel, H, W]
+    maps = shown(metrics, "feature-maps")  # [geometry, panel, H, W]
     figure = new_figure(
         11,
         5.2,
@@ -267,7 +266,7 @@ def _feature_maps(metrics: Metrics) -> "Figure":
 
 def _accuracy_grids(metrics: Metrics) -> "Figure":
     """Small pictures: test accuracy at every shift, one per arm."""
-    grids = cast(Shown, metrics["accuracy-over-shifts"]).values
+    grids = shown(metrics, "accuracy-over-shifts")
     shifts = _grid(metrics, "circular").axes["shift"]
     shifts = ((0, 0), *shifts)
     arms = _arms(metrics)

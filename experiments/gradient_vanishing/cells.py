@@ -172,7 +172,7 @@ def resets(keys: Array) -> Metrics:
     Returns:
         candidate-change/{zero, one} [seeds, placement]: how far h moves the candidate
         at r = 0 and at r = 1; increases/scalar [seeds]: how often abs(U(r h)) grows as
-        a scalar r falls; increases/vector [1], in the example of a vector.
+        a scalar r falls; increases/vector and decreases/alike [1], of the example.
     """
 
     def measure(key: Array) -> tuple[Array, Array]:
@@ -196,7 +196,7 @@ def resets(keys: Array) -> Metrics:
         "candidate-change/zero": zero,
         "candidate-change/one": one,
         "increases/scalar": increases,
-        "increases/vector": _vector_example(),
+        **_vector_example(),
     }
 
 
@@ -209,15 +209,25 @@ def _reset_state(params: dict, h: Array, r: Array) -> Array:
     return jnp.abs(candidate(bare, h, inputs, r, "before", "identity"))
 
 
-def _vector_example() -> np.ndarray:
-    """U = [1, -1], h = (1, 1): the two parts cancel until one of them is reset."""
+def _vector_example() -> dict[str, np.ndarray]:
+    """U = [1, -1], h = (1, 1): the two parts cancel until one of them is reset.
+
+    Returns:
+        increases/vector [1]: how often abs(U(r h)) grows as r falls from (1, 1) to
+        (1, 0.2); decreases/alike [1]: how often it falls, from there to (0.5, 0.1).
+    """
     params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes_of(init_gru, 1, 2))
     params["hn"]["kernel"] = jnp.asarray([[1.0, 0.0], [-1.0, 0.0]])
-    open_gate, nearly_shut = (
+    open_gate, one_reset, both_reset = (
         _reset_state(params, jnp.ones(2), jnp.asarray(r))
-        for r in ((1.0, 1.0), (1.0, 0.2))
+        for r in ((1.0, 1.0), (1.0, 0.2), (0.5, 0.1))
     )
-    return np.asarray(jnp.sum(nearly_shut > open_gate + ROUNDING))[None]
+    increases = jnp.sum(one_reset > open_gate + ROUNDING)
+    decreases = jnp.sum(both_reset < one_reset - ROUNDING)
+    return {
+        "increases/vector": np.asarray(increases)[None],
+        "decreases/alike": np.asarray(decreases)[None],
+    }
 
 
 def clips(keys: Array) -> Metrics:

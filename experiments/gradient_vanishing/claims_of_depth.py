@@ -22,15 +22,6 @@ _FASTER = Claim(
     ),
     controls=(
         Control(
-            id="relu-converges-faster:relu-arrives",
-            statement="The ReLU reaches 25 % on every seed: only the slower arm of a "
-            "pair may run out of steps.",
-            metric="not-arrived/relu",
-            relation="=",
-            threshold=0,
-            kind="law",
-        ),
-        Control(
             id="relu-converges-faster:resolved",
             statement="Every arm takes more than 2 steps, so that one more is a factor "
             "below 1.5.",

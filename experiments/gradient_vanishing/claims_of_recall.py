@@ -1,5 +1,6 @@
 """What the notes state about recurrent nets in training, with rules and controls."""
 
+from experiments.gradient_vanishing import clipping
 from experiments.gradient_vanishing.recall import CELLS, TASKS
 from experiments.harness.claims import Claim, Control, Expected, Part, Relation
 
@@ -42,6 +43,7 @@ _EXPLODES = Control(
     threshold=0.5,
     estimate="share",
     replicate="run",
+    least=clipping.LEAST_RUNS,
 )
 _HOW: tuple[tuple[str, str, Relation, float], ...] = (
     ("clipped", "seldom with it", "<", 0.05),
@@ -51,7 +53,7 @@ _CLIPPING = tuple(
     Claim(
         id=f"clipping-fixes-explosion/{arm}",
         statement="Gradient clipping solves exploding gradients (training diverges "
-        f"{how}).",
+        f"{how}; whether it learns is not judged).",
         source="S4",
         kind="conditional",
         expected="yes",
@@ -60,6 +62,7 @@ _CLIPPING = tuple(
         threshold=threshold,
         estimate="share",
         replicate="run",
+        least=clipping.LEAST_RUNS,
         controls=(_EXPLODES,),
     )
     for arm, how, relation, threshold in _HOW
@@ -149,6 +152,13 @@ _BINARY = Claim(
             "learned",
             "The LSTM has learned to recall (chance is 12.5 %).",
             "recall/lstm",
+        ),
+        Control(
+            id="lstm-gates-are-binary/trained:before",
+            statement="They are not so before training, by that bias alone.",
+            metric="gates-saturated/untrained",
+            relation="<",
+            threshold=0.5,
         ),
     ),
 )

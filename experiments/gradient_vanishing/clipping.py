@@ -6,7 +6,8 @@ by plain gradient descent. The state and the gradient grow GAIN-fold a step on a
     clipped:  g ← g · min(1, LARGEST_NORM / ‖g‖),   ‖g‖ over all params
 
 A run has diverged where its loss on sequences that no step sees ends non-finite or
-above GROWTH times its start. Both arms of a run begin with the same params and see the
+above GROWTH times its start, and has learned where it ends below LEARNED times chance:
+a run may do neither. Both arms of a run begin with the same params and see the
 same sequences.
 """
 
@@ -42,7 +43,9 @@ GROWTH = 10  # times the first loss
 EXPLODED = 10  # times the last gradient
 LEARNING_RATE = 1.0  # the lowest median loss of the clipped arm, in `recall_tuning`
 ARMS = {"clipped": LARGEST_NORM, "unclipped": np.inf}
-RATES = (1e-2, 1e-1, 1.0)
+RATES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+LEAST_RUNS = 100  # of all seeds, below which no share is judged
+LEARNED = 0.9  # times the loss of chance
 STEPS = 60
 HELD_OUT = 4, 64  # seed and number of sequences
 
@@ -135,6 +138,11 @@ def diverged(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     return ~(last <= GROWTH * first)
 
 
+def learned(last: np.ndarray) -> np.ndarray:
+    """Where the last loss is below LEARNED times that of chance, ln KINDS."""
+    return last < LEARNED * np.log(KINDS)
+
+
 def exploded(params: Array, symbols: Array) -> Array:
     """Whether ‖∂L/∂h_0‖ is more than EXPLODED times ‖∂L/∂h_T-1‖."""
     tree = NET.tree(params)
@@ -164,4 +172,13 @@ def clipping(keys: Array, lab: Lab, runs: int) -> Metrics:
         },
         "clipping-first": Shown(first, f"held-out loss before training {axes}"),
         "clipping-last": Shown(last, f"held-out loss after training {axes}"),
+        "clipping-diverged": Shown(
+            100 * hits.mean(-1), f"runs that have diverged {axes[:-6]}]", "%"
+        ),
+        "clipping-learned": Shown(
+            100 * learned(last).mean(-1),
+            f"runs whose loss ends below {LEARNED:g} of chance; what has neither "
+            f"diverged nor that has learned nothing {axes[:-6]}]",
+            "%",
+        ),
     }

@@ -1,11 +1,12 @@
 """What reaches the first of 20 layers, or of 20 steps, of a random network.
 
-    MLP: h_l = φ(h_l-1 @ K_l),   h_0 digits
-    RNN: h_l = φ(h_l-1 @ K + x_l @ V),   h_0 = 0
+    MLP: h_l = φ(h_l-1 @ K_l),   h_0 digits, with their labels
+    RNN: h_l = φ(h_l-1 @ K + x_l @ V),   h_0 = 0, random inputs and random labels
 
     ratio = log10 (‖∂L/∂h_1‖ / ‖∂L/∂h_20‖),   L the cross-entropy of h_20 @ W
 
-Both are one step over time, whose output is the carry it was given: so a last step can
+The MLP draws a kernel for each layer, the RNN one kernel K that all steps share. Both
+are one step over time, whose output is the carry it was given: so a last step can
 read h_20 out, and the gradient of every h_l comes back scaled. One program holds all
 activations, initializations and both networks; they share their normal draws.
 """

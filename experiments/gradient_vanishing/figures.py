@@ -1,6 +1,6 @@
 """The figures of the report, drawn from the metrics alone."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,14 +12,13 @@ from experiments.gradient_vanishing import (
     recurrence,
     residual,
 )
-from experiments.harness.claims import Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vPX"
 KEPT = "#e4e8eb"  # where a norm is neither vanished nor exploded
 
 
@@ -29,15 +28,12 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
         "answer": _answer(metrics),
         "layers": _layers(metrics),
         "depth": figures_of_depth.depth(metrics),
+        "starving": figures_of_depth.starving(metrics),
         "memories": _memories(metrics),
         "explosions": _explosions(metrics),
         "gates": _gates(metrics),
         **figures_of_recall.plots(metrics),
     }
-
-
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def _answer(metrics: Metrics) -> "Figure":
@@ -50,11 +46,11 @@ def _answer(metrics: Metrics) -> "Figure":
         "to 10³.",
     )
     left, right = figure.subplots(1, 2)
-    growth = _shown(metrics, "growth").mean(0)
+    growth = shown(metrics, "growth").mean(0)
     for place in np.argsort(-growth[:, -1]):  # the legend in the order of the lines
         arm = recurrence.ARMS[place]
         left.plot(recurrence.DISTANCES, growth[place], **_style_of_net(arm))
-    norms = _shown(metrics, "memory-norms").mean(0)
+    norms = shown(metrics, "memory-norms").mean(0)
     for row, bias in enumerate(memories.BIASES):
         for gain, dash in ((1, "-"), (8, "--")):
             arm = f"{bias}-{gain}"
@@ -103,7 +99,7 @@ def _layers(metrics: Metrics) -> "Figure":
         "plain twins, over that of the last.",
     )
     grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))
-    logs = _shown(metrics, "log-ratios")  # [seed, activation, init, net]
+    logs = shown(metrics, "log-ratios")  # [seed, activation, init, net]
     for row, what in enumerate(("MLP, layers", "RNN, steps")):
         axes = figure.add_subplot(grid[row, 0])
         _ratios(axes, logs[..., row], what)
@@ -111,7 +107,7 @@ def _layers(metrics: Metrics) -> "Figure":
             axes.legend(fontsize=8, loc="lower center", ncols=3)
     axes = figure.add_subplot(grid[:, 1])
     for place, name in enumerate(residual.DESIGNS):
-        profile = _shown(metrics, f"gradient-by-layer/{name}")
+        profile = shown(metrics, f"gradient-by-layer/{name}")
         axes.plot(
             np.arange(1, len(profile) + 1),
             profile - profile[-1],
@@ -161,9 +157,9 @@ def _memories(metrics: Metrics) -> "Figure":
     )
     axes = figure.subplots()
     axes.axhspan(-3, 3, color=KEPT, lw=0)
-    norms = _shown(metrics, "memory-norms")[..., -1]  # [seed, arm]
+    norms = shown(metrics, "memory-norms")[..., -1]  # [seed, arm]
     by_bias = norms.reshape(len(norms), len(memories.BIASES), len(memories.GAINS))
-    others = _shown(metrics, "norms-of-others")
+    others = shown(metrics, "norms-of-others")
     lines = [
         *((f"LSTM, bias {b}", by_bias[:, i]) for i, b in enumerate(memories.BIASES)),
         *((name, others[:, i]) for i, name in enumerate(memories.WITHOUT)),
@@ -182,7 +178,7 @@ def _memories(metrics: Metrics) -> "Figure":
 
 
 def _explosions(metrics: Metrics) -> "Figure":
-    logs = _shown(metrics, "sigmoid-norms")  # [draw, arm]
+    logs = shown(metrics, "sigmoid-norms")  # [draw, arm]
     distance = recurrence.EXPLOSION_DISTANCE
     figure = new_figure(
         8,
@@ -221,8 +217,8 @@ def _explosions(metrics: Metrics) -> "Figure":
 
 
 def _gates(metrics: Metrics) -> "Figure":
-    counts = _shown(metrics, "gate-histograms")  # [bias, bin]
-    shares = _shown(metrics, "saturated-gates")[:, memories.GATES.index("f")]
+    counts = shown(metrics, "gate-histograms")  # [bias, bin]
+    shares = shown(metrics, "saturated-gates")[:, memories.GATES.index("f")]
     figure = new_figure(
         10,
         2.8,

@@ -1,22 +1,16 @@
 """The figure of the nets that are trained to show what depth does."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.gradient_vanishing import learning, optima, residual
-from experiments.harness.claims import Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-MARKERS = "osD^"
-
-
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def depth(metrics: Metrics) -> "Figure":
@@ -38,9 +32,38 @@ def depth(metrics: Metrics) -> "Figure":
     return figure
 
 
+def starving(metrics: Metrics) -> "Figure":
+    """Whether the first layer keeps up, and whether anything is learned, by rate."""
+    figure = new_figure(
+        9,
+        3.6,
+        f"{learning.DEEP} hidden layers of sigmoids by SGD at every rate; a dot per "
+        "seed, lines through the means. Left: log10 of the relative change of the "
+        "first hidden kernel over that of the last; gray: within a tenth to ten times. "
+        "Right: the train error where that was measured; dotted: chance.",
+    )
+    panels = figure.subplots(1, 2)
+    shows = ("change-ratios-by-rate", "errors-by-rate")
+    names = ("log10 of first over last change", "train error, %")
+    titles = ("Does the first layer keep up?", "Is anything learned?")
+    for place, (axes, name) in enumerate(zip(panels, shows, strict=True)):
+        values = shown(metrics, name)  # [rate, seed]
+        style = {"color": COLORS[place], "marker": MARKERS[place]}
+        axes.plot(learning.RATES, values, ls="", ms=3, alpha=0.5, **style)
+        axes.plot(learning.RATES, values.mean(1), ms=6, **style)
+        axes.set_xscale("log")
+        axes.set_xlabel("learning rate of SGD")
+        axes.set_ylabel(names[place])
+        axes.set_title(titles[place])
+    panels[0].axhspan(-1, 1, color="#e4e8eb", lw=0, zorder=0)
+    panels[1].axhline(90, color=COLORS[6], ls=":", lw=1)
+    panels[1].set_ylim(0, 100)
+    return figure
+
+
 def _race(axes: "Axes", metrics: Metrics) -> None:
-    errors = _shown(metrics, "train-errors")  # [arm, seed, step]
-    took = _shown(metrics, "steps-to-goal")
+    errors = shown(metrics, "train-errors")  # [arm, seed, step]
+    took = shown(metrics, "steps-to-goal")
     steps = np.arange(1, errors.shape[-1] + 1)
     for place, name in enumerate(learning.RACERS):
         color = COLORS[place]
@@ -70,7 +93,7 @@ def _race(axes: "Axes", metrics: Metrics) -> None:
 def _changes(axes: "Axes", metrics: Metrics) -> None:
     place = 0
     for optimizer, dash in (("sgd", "-"), ("adam", "--")):
-        moved = _shown(metrics, f"changes/{optimizer}")[..., : learning.DEEP]
+        moved = shown(metrics, f"changes/{optimizer}")[..., : learning.DEEP]
         layers = np.arange(1, learning.DEEP + 1)
         for name, each in zip(learning.LEARNERS[optimizer], moved, strict=True):
             style = {"color": COLORS[place], "marker": MARKERS[place]}
@@ -90,7 +113,7 @@ def _changes(axes: "Axes", metrics: Metrics) -> None:
 
 
 def _optima(axes: "Axes", metrics: Metrics) -> None:
-    losses = _shown(metrics, "optima")  # [seed, depth, restart]
+    losses = shown(metrics, "optima")  # [seed, depth, restart]
     for place, name in enumerate(optima.DEPTHS):
         every = losses[:, place].ravel()
         spread = name + np.linspace(-0.2, 0.2, len(every) + 2)[1:-1]
@@ -99,7 +122,7 @@ def _optima(axes: "Axes", metrics: Metrics) -> None:
     axes.plot(optima.DEPTHS, mean, color=COLORS[1], marker="s", label="mean")
     best = losses.min((0, 2))
     axes.plot(optima.DEPTHS, best, color=COLORS[2], marker="^", ls="--", label="best")
-    numbers = _shown(metrics, "optima-parameters")
+    numbers = shown(metrics, "optima-parameters")
     names = [f"{d}\n{n}" for d, n in zip(optima.DEPTHS, numbers, strict=True)]
     axes.set_xticks(optima.DEPTHS, names)
     axes.set_xlabel("hidden layers, and parameters")
@@ -126,7 +149,7 @@ def _resnets(axes: "Axes", metrics: Metrics) -> None:
     axes.set_xticks(range(len(residual.RATES)), list(residual.RATES))
     axes.set_xlim(-0.6, len(residual.RATES) - 0.2)
     axes.set_ylim(0, max(1.1 * axes.get_ylim()[1], 1))
-    number = len(_shown(metrics, "gradient-by-layer/plain")) + 1
-    steps = int(_shown(metrics, "resnet-steps")[0])
+    number = len(shown(metrics, "gradient-by-layer/plain")) + 1
+    steps = int(shown(metrics, "resnet-steps")[0])
     axes.set_ylabel("train error, %")
     axes.set_title(f"{number} layers with batch norm, {steps} steps")

@@ -7,15 +7,15 @@ import numpy as np
 from experiments.gradient_vanishing import clipping, near_steps
 from experiments.gradient_vanishing.memories import BINS, GATES
 from experiments.gradient_vanishing.recall import CELLS, KINDS, LENGTH, NETS, TASKS
-from experiments.harness.claims import Images, Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Images, Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vPX"
 CHANCE = 100 / KINDS  # %
+HIGHEST = 1e6  # loss, beyond which it is drawn as not finite
 NAMES = {
     "rnn": "RNN",
     "lstm": "LSTM",
@@ -35,10 +35,6 @@ def plots(metrics: Metrics) -> "dict[str, Figure]":
         "clipping": _clipping(metrics),
         "trained-gates": _trained_gates(metrics),
     }
-
-
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def _accuracy(metrics: Metrics, name: str) -> np.ndarray:
@@ -93,7 +89,7 @@ def _dots(axes: "Axes", place: int, values: np.ndarray, color: str) -> None:
 
 
 def _near_steps(metrics: Metrics) -> "Figure":
-    profiles = _shown(metrics, "near-steps")  # [seed, cell, step]
+    profiles = shown(metrics, "near-steps")  # [seed, cell, step]
     figure = new_figure(
         8,
         4,
@@ -123,19 +119,21 @@ def _near_steps(metrics: Metrics) -> "Figure":
 
 
 def _clipping(metrics: Metrics) -> "Figure":
-    last = _shown(metrics, "clipping-last")  # [rate, arm, run]
-    gone = clipping.diverged(_shown(metrics, "clipping-first"), last)
+    last = shown(metrics, "clipping-last")  # [rate, arm, run]
+    gone = shown(metrics, "clipping-diverged")  # [rate, arm], as the next
+    learned = shown(metrics, "clipping-learned")
     figure = new_figure(
-        8,
-        4,
+        10,
+        4.2,
         f"Loss after {clipping.STEPS} steps of gradient descent on a ReLU RNN whose "
-        "gradients explode, a dot per run; above the gray line it is not finite. The "
-        "numbers are the shares of runs that diverged; dotted: chance.",
+        "gradients explode, a dot per run; above the gray line it is not finite or "
+        "above 10⁶. Above the dots: how many runs diverged, and how many learned (a "
+        f"loss below {clipping.LEARNED:g} of chance, which is dotted). Where both are "
+        "0 %, nothing diverged and nothing was learned.",
     )
     axes = figure.subplots()
-    finite = np.isfinite(last)
-    top = 100 * max(last[finite].max(initial=1.0), 10.0)
-    heights = np.where(finite, last, top)
+    top = 100 * HIGHEST
+    heights = np.where(last <= HIGHEST, last, top)  # not where it is not a number
     for rate, arm in np.ndindex(*last.shape[:2]):
         place = rate + 0.4 * arm - 0.2
         around = place + np.linspace(-0.15, 0.15, last.shape[2])
@@ -148,14 +146,15 @@ def _clipping(metrics: Metrics) -> "Figure":
             color=COLORS[arm],
             label=list(clipping.ARMS)[arm] if rate == 0 else None,
         )
-        share = f"{100 * gone[rate, arm].mean():.0f} %"
-        axes.annotate(share, (place, 6 * top), ha="center", fontsize=9)
+        shares = f"{gone[rate, arm]:.0f} %\n{learned[rate, arm]:.0f} %"
+        axes.annotate(shares, (place, 3 * top), ha="center", fontsize=9)
+    words = "diverged\nlearned"
+    axes.annotate(words, (len(last) - 0.5, 3 * top), fontsize=9, annotation_clip=False)
     axes.set_yscale("log")
-    axes.set_ylim(top=40 * top)
+    axes.set_ylim(top=300 * top)
     axes.axhline(top / 6, color="#999999", lw=1)
-    axes.annotate(
-        "not finite", (0, top / 6), (0, 3), textcoords="offset points", fontsize=8
-    )
+    beyond = {"textcoords": "offset points", "fontsize": 8}
+    axes.annotate("higher, or not finite", (0, top / 6), (0, 3), **beyond)
     axes.axhline(np.log(KINDS), color=COLORS[6], ls=":", lw=1)
     axes.set_xticks(range(len(clipping.RATES)), [f"{r:g}" for r in clipping.RATES])
     axes.set_xlabel("learning rate")
@@ -165,8 +164,8 @@ def _clipping(metrics: Metrics) -> "Figure":
 
 
 def _trained_gates(metrics: Metrics) -> "Figure":
-    counts = _shown(metrics, "trained-gate-histograms")  # [when, gate, bin]
-    shares = _shown(metrics, "trained-gates")
+    counts = shown(metrics, "trained-gate-histograms")  # [when, gate, bin]
+    shares = shown(metrics, "trained-gates")
     figure = new_figure(
         10,
         4.6,

@@ -32,6 +32,7 @@ DISTANCES = (1, 2, 4, 8, 16, 32, 64, 100, 200)
 FAR = DISTANCES[-1]
 CELL = slice(WIDTH)
 GATES = ("i", "f", "o")
+PATH_GAINS = (1, 2, 1, 8, 4)  # of an open cell, and of each of BIASES
 BINS = 20
 BLOCK = 10  # steps between two orthogonalizations, the dearest part of all
 WITHOUT = ("GRU", "orthogonal tanh RNN")  # shown beside the LSTM
@@ -116,8 +117,8 @@ def memories(keys: Array) -> Metrics:
     """lstm-solves-vanishing, -exploding and lstm-gates-are-binary/init.
 
     Returns:
-        log-norm/{bias}-{gain} [seeds]: log10 ‖∂c_T/∂c_0‖; cell-path [seeds, arm];
-        gates-saturated/init and forget-gate-saturated/5 [seeds].
+        log-norm/{bias}-{gain} [seeds]: log10 ‖∂c_T/∂c_0‖; gates-saturated/init and
+        forget-gate-saturated/5 [seeds].
     """
 
     def measure(key: Array) -> dict[str, Array]:
@@ -143,7 +144,6 @@ def memories(keys: Array) -> Metrics:
         for place, arm in enumerate(ARMS)
     }
     return metrics | {
-        "cell-path": found["path"],
         "gates-saturated/init": saturated[:, default].mean(-1),
         "forget-gate-saturated/5": saturated[:, open_gate, GATES.index("f")],
         "memory-norms": Shown(
@@ -153,12 +153,14 @@ def memories(keys: Array) -> Metrics:
         ),
         "cell-paths": Shown(
             found["path"].mean(0),
-            f"log10 of the largest product of forget gates, mean of the seeds [{arms}]",
+            f"log10 of the largest product of forget gates over {FAR} steps, the cell "
+            f"path alone, mean of the seeds [{arms}]",
         ),
         "median-singular-values": Shown(
             found["median"].mean(0),
-            f"log10 of the median of the {WIDTH} largest singular values over {FAR} "
-            f"steps, mean of the seeds [{arms}]",
+            f"log10 of the median of the {WIDTH} largest singular values of the whole "
+            f"carry's Jacobian, from (c, h) to (c, h) {FAR} steps later, by one sweep "
+            f"of QR (right up to a constant), mean of the seeds [{arms}]",
         ),
         "saturated-gates": Shown(
             100 * saturated[:, ones].mean(0),
@@ -207,7 +209,8 @@ def cell_path(keys: Array) -> Metrics:
 
     Returns:
         cell-path-norm/open [seeds], forget gate 1; cell-path-norm/half-open [seeds],
-        forget gate about σ(1).
+        forget gate about σ(1); cell-path-error [seeds, arm]: that log10 of the norm
+        against the largest sum of log10 f over the steps.
     """
 
     def stopped(function: Any) -> Any:
@@ -218,18 +221,26 @@ def cell_path(keys: Array) -> Metrics:
     )
 
     def measure(key: Array) -> Array:
-        params, _, inputs = _drawn(key)
+        params, biases, inputs = _drawn(key)
 
-        def norm(bias: Array) -> Array:
-            biased = with_biases(params, {"f": jnp.full(WIDTH, bias)})
-            jacobians = carry_jacobians(step, biased, nothing(), inputs)
-            return log_jacobian_norms(jacobians, [FAR], rows=CELL, columns=CELL)[0]
+        def norms(arm: tuple[dict[str, Array], Array]) -> Array:
+            made = with_gain(with_biases(params, arm[0]), arm[1])
+            jacobians = carry_jacobians(step, made, nothing(), inputs)
+            norm = log_jacobian_norms(jacobians, [FAR], rows=CELL, columns=CELL)[0]
+            forget = gate_values(gates, lstm_step, made, nothing(), inputs)["f"]
+            return jnp.stack([norm, jnp.max(jnp.sum(jnp.log10(forget), axis=0))])
 
-        return lax.map(norm, jnp.asarray([1e3, 1.0]))  # σ(1000) is 1 in any float
+        always, gain = jnp.full((1, WIDTH), 1e3), jnp.asarray(PATH_GAINS, float)
+        arms = {
+            "f": jnp.concatenate([always, biases["f"]]),
+            "i": jnp.concatenate([biases["i"][:1], biases["i"]]),
+        }
+        return lax.map(norms, (arms, gain))  # σ(1000) is 1 in any float
 
-    logs = np.asarray(over_seeds(measure, brief)(keys), float)
-    names = ("open", "half-open")
+    logs = np.asarray(over_seeds(measure, brief)(keys), float)  # [seed, arm, 2]
+    kept = 10 ** logs[..., 0]
     return {
-        f"cell-path-norm/{name}": 10**log
-        for name, log in zip(names, logs.T, strict=True)
+        "cell-path-norm/open": kept[:, 0],
+        "cell-path-norm/half-open": kept[:, 1 + BIASES.index("1")],
+        "cell-path-error": np.abs(logs[..., 0] - logs[..., 1]),
     }

@@ -3,13 +3,18 @@
     h_l = tanh(h_l-1 @ K_l + b_l),   l = 1 ... depth, WIDTH units each
     loss = ½ mean ‖h_depth @ K + b − one-hot label‖²
 
-over all training digits at once, by L-BFGS in float64 until the norm of the gradient is
-below TOLERANCE of what it was at the start. The squared error, because its optima are
+over all training digits at once, in float64, until the norm of the gradient is below
+TOLERANCE of what it was at the start: by L-BFGS, and where that has not arrived after
+its iterations, from there by Newton's method in a trust region, on the whole Hessian.
+The log tells which of them arrived. What stalls L-BFGS is a valley where most units of
+the first layer are saturated: there the Hessian is indefinite, and its eigenvalues lie
+between 0 and 300, most of them below 1e-4. The squared error, because its optima are
 places: where classes can be separated, those of the cross-entropy lie at infinity.
 """
 
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +31,16 @@ WIDTH = 4  # less than the rank that ten classes need
 DEPTHS = (1, 2, 4, 6)  # hidden layers
 TOLERANCE = 1e-3
 MEMORY = 20  # pairs that L-BFGS keeps
+NEWTON = 100  # the most iterations of Newton's method
+METHODS = ("L-BFGS", "Newton", "stalled")
 CLASSES = 10
+
+Objective = Callable[[np.ndarray], tuple[Any, Any]]
+Hessian = Callable[[np.ndarray], Any]
 
 
 class _Arrived(Exception):
-    """The gradient is small enough."""
+    """The gradient is small enough; holds the params and the share that is left."""
 
 
 def init(generator: np.random.Generator, sizes: list[int]) -> list[tuple]:
@@ -58,69 +68,99 @@ def num_parameters(pixels: int, depth: int) -> int:
     return sum((before + 1) * after for before, after in itertools.pairwise(sizes))
 
 
+class End(NamedTuple):
+    """Where a minimization stopped.
+
+    Attributes:
+      params: [P].
+      left: norm of the gradient there over that at the start.
+      method: the one that arrived, or "stalled".
+      calls: evaluations of the gradient.
+    """
+
+    params: np.ndarray
+    left: float
+    method: str
+    calls: int
+
+
 def minimize(
-    objective: Any, start: np.ndarray, budget: int
-) -> tuple[np.ndarray, float]:
-    """L-BFGS until the gradient is TOLERANCE of its norm at the start.
+    objective: Objective, hessian: Hessian, start: np.ndarray, budget: int
+) -> End:
+    """L-BFGS, then Newton's method, until TOLERANCE of the gradient is left.
 
     Args:
         objective: params [P] -> (loss, gradient [P]).
+        hessian: params [P] -> [P, P].
         start: [P].
-        budget: the most iterations.
-
-    Returns:
-        (params where it stopped, norm of the gradient there over that at the start).
+        budget: the most iterations of L-BFGS.
     """
     first = np.linalg.norm(objective(start)[1])
-    at, share = start, 1.0
+    calls = 0
 
     def evaluate(params: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal at, share
+        nonlocal calls
+        calls += 1
         loss, gradient = objective(params)
-        now = float(np.linalg.norm(gradient) / first)
-        if now < TOLERANCE:
-            at, share = params.copy(), now
-            raise _Arrived
+        left = float(np.linalg.norm(gradient) / first)
+        if left < TOLERANCE:
+            raise _Arrived(params.copy(), left)
         return float(loss), np.asarray(gradient)
 
+    at = start
     limits = {"maxiter": budget, "maxfun": 20 * budget, "maxcor": MEMORY}
-    try:
-        found = scipy.optimize.minimize(
-            evaluate,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={**limits, "ftol": 0, "gtol": 0},
-        )
-    except _Arrived:
-        return at, share
-    return found.x, float(np.linalg.norm(objective(found.x)[1]) / first)
+    methods = {
+        "L-BFGS": ("L-BFGS-B", {}, {**limits, "ftol": 0, "gtol": 0}),
+        "Newton": ("trust-exact", {"hess": hessian}, {"maxiter": NEWTON, "gtol": 0}),
+    }
+    for name, (method, more, options) in methods.items():
+        try:
+            at = scipy.optimize.minimize(
+                evaluate, at, jac=True, method=method, options=options, **more
+            ).x
+        except _Arrived as arrived:
+            params, left = arrived.args
+            return End(params, left, name, calls)
+    return End(at, float(np.linalg.norm(objective(at)[1]) / first), METHODS[-1], calls)
 
 
-def _descents(seeds: list[Any], images: Array, labels: Array, depth: int, budget: int):
-    """(loss, error, share of the gradient left) of every start: [starts, 3]."""
-    sizes = [images.shape[1]] + [WIDTH] * depth + [CLASSES]
+def _problem(
+    sizes: list[int], images: Array, labels: Array
+) -> tuple[Objective, Hessian, Callable[[np.ndarray], float]]:
+    """The loss with its gradient, its Hessian, and the error of flat params [P]."""
     _, unravel = ravel_pytree(init(np.random.default_rng(0), sizes))
     targets = jax.nn.one_hot(labels, CLASSES, dtype=images.dtype)
 
-    @jax.jit
-    def objective(flat: Array, images: Array, targets: Array) -> tuple[Array, Array]:
-        def loss(flat: Array) -> Array:
-            gaps = outputs(unravel(flat), images) - targets
-            return jnp.mean(jnp.sum(gaps**2, axis=1)) / 2
+    def loss(flat: Array, images: Array, targets: Array) -> Array:
+        gaps = outputs(unravel(flat), images) - targets
+        return jnp.mean(jnp.sum(gaps**2, axis=1)) / 2
 
-        return jax.value_and_grad(loss)(flat)
+    def error(flat: Array, images: Array, targets: Array) -> Array:
+        guesses = jnp.argmax(outputs(unravel(flat), images), 1)
+        return jnp.mean(guesses != jnp.argmax(targets, 1))
 
-    found = []
+    def given(function: Callable) -> Callable:
+        jitted = jax.jit(function)
+        return lambda flat: jitted(jnp.asarray(flat), images, targets)
+
+    return given(jax.value_and_grad(loss)), given(jax.hessian(loss)), given(error)
+
+
+def _descents(
+    seeds: list[Any], images: Array, labels: Array, depth: int, budget: int
+) -> tuple[list[list[float]], list[End]]:
+    """(loss, error, share of the gradient left) of every start, and its end."""
+    sizes = [images.shape[1]] + [WIDTH] * depth + [CLASSES]
+    objective, hessian, error = _problem(sizes, images, labels)
+    ends = []
     for seed in seeds:
         start = ravel_pytree(init(np.random.default_rng(seed), sizes))[0]
-        flat, left = minimize(
-            lambda flat: objective(flat, images, targets), np.asarray(start), budget
-        )
-        guesses = jnp.argmax(outputs(unravel(jnp.asarray(flat)), images), 1)
-        loss = objective(flat, images, targets)[0]
-        found.append([float(loss), float(jnp.mean(guesses != labels)), left])
-    return found
+        ends.append(minimize(objective, hessian, np.asarray(start), budget))
+    found = [
+        [float(objective(end.params)[0]), float(error(end.params)), end.left]
+        for end in ends
+    ]
+    return found, ends
 
 
 def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> Metrics:
@@ -133,14 +173,19 @@ def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> 
     entropy = np.asarray(jax.random.key_data(keys)).reshape(len(keys), -1)
     images = digits.images.reshape(len(digits.labels), -1)
     found = np.empty((len(keys), len(DEPTHS), restarts, 3))
+    methods = []
     with jax.enable_x64(True):
         pixels = jnp.asarray((images - images.mean()) / images.std(), jnp.float64)
         labels = jnp.asarray(digits.labels)
         for column, depth in enumerate(DEPTHS):
             starts = [[*seed, depth, i] for seed in entropy for i in range(restarts)]
-            ends = _descents(starts, pixels, labels, depth, budget)
-            found[:, column] = np.reshape(ends, (len(keys), restarts, 3))
-            lab.log("optima", depth=depth, loss=found[:, column, :, 0].mean())
+            values, ends = _descents(starts, pixels, labels, depth, budget)
+            found[:, column] = np.reshape(values, (len(keys), restarts, 3))
+            methods.append([end.method for end in ends])
+            for start, value, end in zip(starts, values, ends, strict=True):
+                status = dict(zip(("loss", "error", "left"), value, strict=True))
+                status |= {"method": end.method, "calls": end.calls}
+                lab.log("optimum", depth=depth, restart=start[-1], **status)
     logs = np.log(found[..., 0])
     depths = np.asarray(DEPTHS) - np.mean(DEPTHS)
     return {
@@ -149,9 +194,13 @@ def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> 
         "least-error": 100 * found[..., 1].min((1, 2)),
         "optima": Shown(
             found[..., 0],
-            f"train loss where the gradient is below {TOLERANCE:g} of its start, or "
-            "after --iterations "
-            f"[seed; hidden layers {', '.join(map(str, DEPTHS))}; restart]",
+            f"train loss where the gradient is below {TOLERANCE:g} of its start [seed; "
+            f"hidden layers {', '.join(map(str, DEPTHS))}; restart]",
+        ),
+        "optima-methods": Shown(
+            np.asarray([[m.count(name) for name in METHODS] for m in methods]),
+            f"restarts by what arrived [hidden layers {', '.join(map(str, DEPTHS))}; "
+            f"{', '.join(METHODS)}]",
         ),
         "optima-parameters": Shown(
             np.asarray([num_parameters(images.shape[1], depth) for depth in DEPTHS]),

@@ -179,7 +179,7 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
         probe/{cell}-{task}: the first symbol from h_T; named/{cell}-{task}: what the
         net itself names; probe-soon/{cell}-needed: the first from h_1; probe-shuffled:
         after fitting to shuffled symbols; recall/{net}; {net}-less-lstm, lstm-less-rnn,
-        all in points per test sequence; gates-saturated/trained [seeds].
+        all in points per test sequence; gates-saturated/{untrained, trained} [seeds].
     """
     trained = {name: metrics.pop(name) for name in (*ARMS, *VARIANTS)}
     found: dict[str, Any] = {}
@@ -206,6 +206,7 @@ def _shown(lstm: Trained, right: dict[str, np.ndarray]) -> dict[str, Any]:
     assert lstm.gates is not None
     shares = lstm.gates["shares"]
     return {
+        "gates-saturated/untrained": shares[:, 0].mean(-1),
         "gates-saturated/trained": shares[:, 1].mean(-1),
         "recall-accuracies": Shown(
             np.stack([points.mean(1) for points in right.values()], 1),

@@ -30,6 +30,7 @@ EXPLOSION_GAINS = (1, 2, 4, 8, 16)
 BIASES = ("bias-0", "centered")
 EXPLOSION_DISTANCE = 200
 EXPLODED = 3  # log10 of the norm
+LEAST_DRAWS = 100  # of all seeds, below which no share is judged
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "linear": lambda z: z,

@@ -4,6 +4,7 @@ Twins have the same layers and parameters; their batch norms always use the stat
 of the batch at hand.
 """
 
+import dataclasses
 import math
 from functools import partial
 from typing import Any
@@ -31,9 +32,8 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "plain": {"residual": False},
     "plain-sigmoid": {"residual": False, "norm": None, "activation": nn.sigmoid},
 }
-# Of Adam: the default of `cnn_jax.training`, chosen for neither.
+# Of Adam, chosen on validation digits by `tuning`.
 RATES = {"residual": 2e-3, "plain": 2e-3}
-TRAINING_BATCH = 64
 CHUNK = 20  # steps between two looks at the loss
 
 
@@ -98,40 +98,48 @@ def train(
     lab: Lab,
     digits: Split,
     watched: Split,
-    depth: int,
-    steps: int,
-    rate: float,
+    size: tuple[int, int],
+    rates: Array,
+    on_nonfinite: str = "stop",
 ) -> np.ndarray:
     """Trains one design with Adam.
 
     Args:
         name: one of RATES.
-        keys: [seeds].
+        keys: [runs].
         lab: logs and watches.
         digits: what is learned.
         watched: whose error is taken, all at once.
-        depth: 6n + 2.
-        steps: of TRAINING_BATCH digits each.
-        rate: learning rate.
+        size: depth, 6n + 2, and steps of BATCH digits each.
+        rates: learning rates [runs].
+        on_nonfinite: as of `Lab.fit`.
 
     Returns:
-        error as a share [seeds].
+        error as a share [runs].
     """
+    depth, steps = size
     net = ResNet(depth=depth, **DESIGNS[name])
     config = Config(
         net,
         digits.images.shape[1:],
-        learning_rate=rate,
-        batch_size=TRAINING_BATCH,
+        batch_size=BATCH,
         chunk_steps=min(CHUNK, steps),
     )
-    data = Data(*map(jnp.asarray, (*digits, 0, steps)))
-    trained = lab.fit(
-        over_seeds(partial(chunk, config=config), brief),
-        over_seeds(partial(_start, config=config), brief)(keys),
-        data,
+
+    def advance(run: tuple[Any, State], data: Data) -> tuple[Any, dict]:
+        rate, state = run
+        now = dataclasses.replace(config, learning_rate=rate)
+        after, log = chunk(state, data, now)
+        return (rate, after), log
+
+    states = over_seeds(partial(_start, config=config), brief)(keys)
+    _, trained = lab.fit(
+        over_seeds(advance, brief),
+        (rates, states),
+        Data(*map(jnp.asarray, (*digits, 0, steps))),
         num_chunks=-(-steps // config.chunk_steps),
         label=f"ResNet, {name}",
+        on_nonfinite=on_nonfinite,
     )
 
     def error(params: Any, watched: Split) -> Array:
@@ -145,7 +153,8 @@ def learning(
     name: str, keys: Array, lab: Lab, digits: Split, depth: int, steps: int
 ) -> Metrics:
     """The train error of one design, in %: train-error/{name} [seeds]."""
-    errors = train(name, keys, lab, digits, digits, depth, steps, RATES[name])
+    rates = jnp.full(len(keys), RATES[name])
+    errors = train(name, keys, lab, digits, digits, (depth, steps), rates)
     return {
         f"train-error/{name}": 100 * errors,
         "resnet-steps": Shown(

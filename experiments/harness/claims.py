@@ -69,8 +69,11 @@ class Part:
       replicate: what R counts, where it is not the seed ("photograph", "speaker").
       statistical: for a law whose seeds are pooled into one z or chi-squared per
         evaluation already; its metric has a leading axis of length 1.
-      censored: name of a metric of booleans [R]; where one is true, this rule cannot
-        be refuted, because the budget ended before the quantity was seen.
+      least: the fewest replicates that decide; 0: five, of a timing 20 repeats.
+      censored: name of a metric [R]: where the budget ended before the quantity was
+        seen and its true value is nearer to the rule, 1 or True, so that the rule
+        cannot be refuted; where it is further from the rule, -1, so that it cannot be
+        supported.
       counts_nonfinite: the quantity is *how many* values of each replicate are not
         finite (diverged runs); otherwise a non-finite value is invalid.
     """
@@ -82,6 +85,7 @@ class Part:
     unit: str = ""
     estimate: Estimate = "mean"
     replicate: str = "seed"
+    least: int = 0
     statistical: bool = False
     censored: str = ""
     counts_nonfinite: bool = False

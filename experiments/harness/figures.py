@@ -4,15 +4,19 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
+import numpy as np
 from cycler import cycler
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from experiments.harness.metrics import Metrics, Shown
+
 # Okabe and Ito's colors: told apart by every kind of color vision, and in print.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
+MARKERS = "osD^vPX"  # one beside each color
 STYLE: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=COLORS),
     "axes.spines.top": False,
@@ -51,6 +55,11 @@ def new_figure(width: float, height: float, caption: str) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.set_label(caption)
     return figure
+
+
+def shown(metrics: Metrics, name: str) -> np.ndarray:
+    """The values of a metric that is shown and not judged."""
+    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def draw(

@@ -112,8 +112,8 @@ def find(
         finding = _find_conditional(part, metrics[part.metric], parts)
     else:
         finding = _find_exact(part, kind, metrics[part.metric])
-    if part.censored and np.any(np.asarray(metrics[part.censored])):
-        finding = _censored(finding)
+    if part.censored:
+        finding = _censored(finding, np.asarray(metrics[part.censored], int))
     return finding
 
 
@@ -161,7 +161,7 @@ def _find_conditional(part: Part, metric: Metric, parts: int) -> Finding:
     """The interval decides, given enough replicates and nothing but finite values."""
     values = replicates(part, metric)
     timing = part.estimate == "timing"
-    least = LEAST_REPEATS if timing else LEAST_REPLICATES
+    least = part.least or (LEAST_REPEATS if timing else LEAST_REPLICATES)
     few = len(values) < least
     unit = "repeat" if timing else part.replicate
     notes = [f"{len(values)} of {least} {unit}s"] if few else []
@@ -282,9 +282,10 @@ def _verdict(finding: Finding, verdict: Verdict) -> Finding:
     return replace(finding, verdict=verdict, strict=verdict)
 
 
-def _censored(finding: Finding) -> Finding:
-    """The budget ended before the quantity was seen, so it cannot be refuted."""
-    if finding.verdict != "refuted":
+def _censored(finding: Finding, sides: Array) -> Finding:
+    """The budget ended before the quantity was seen: one verdict is out of reach."""
+    beyond = {"refuted": sides > 0, "supported": sides < 0}
+    if finding.verdict not in beyond or not beyond[finding.verdict].any():
         return finding
     note = "; ".join(["censored", *([finding.note] if finding.note else [])])
     return _verdict(replace(finding, note=note, p=1.0), "inconclusive")

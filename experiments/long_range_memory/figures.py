@@ -1,11 +1,12 @@
 """The figures of the report, drawn from the metrics alone."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.harness.claims import Metrics, Shown
+from experiments.harness.claims import Metrics
 from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.figures import shown as _shown
 from experiments.harness.intervals import ratio_interval
 from experiments.long_range_memory.results import PUBLISHED_NETS, published
 from experiments.long_range_memory.timing import TIMED
@@ -27,10 +28,6 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     if "step-seconds" in metrics:
         figures["seconds"] = _seconds(metrics)
     return figures
-
-
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def _names(metrics: Metrics, name: str) -> list[str]:

@@ -1,11 +1,11 @@
 """The figures of the report, drawn from the metrics alone."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.harness.claims import Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 from experiments.receptive_field.counts import DEPTH, GROWTH
 from experiments.receptive_field.labeling import NO_INK, SIDE
 from experiments.receptive_field.spreads import DEPTHS, NETS, closed_spread
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vPX"
 DOTS = {
     "doubling": "dilations 1, 2, 4, ...",
     "gridding": "dilations 2, 4, 8, ...",
@@ -35,12 +34,8 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     }
 
 
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
-
-
 def _nets(metrics: Metrics) -> list[str]:
-    return _shown(metrics, "nets").tolist()
+    return shown(metrics, "nets").tolist()
 
 
 def _answer(metrics: Metrics) -> "Figure":
@@ -61,7 +56,7 @@ def _answer(metrics: Metrics) -> "Figure":
 
 
 def _growth(axes: "Axes", metrics: Metrics) -> None:
-    fields, shares = _shown(metrics, "fields"), _shown(metrics, "coverages")
+    fields, shares = shown(metrics, "fields"), shown(metrics, "coverages")
     layers = np.arange(1, DEPTH + 1)
     names = list(GROWTH)
     for index, (name, text) in enumerate(DOTS.items()):
@@ -88,9 +83,9 @@ def _growth(axes: "Axes", metrics: Metrics) -> None:
 
 
 def _spreads(axes: "Axes", metrics: Metrics) -> None:
-    random = _shown(metrics, "random-spreads")  # [seeds, nets, depths]
+    random = shown(metrics, "random-spreads")  # [seeds, nets, depths]
     depths = np.asarray(DEPTHS)
-    full = _shown(metrics, "random-fields")
+    full = shown(metrics, "random-fields")
     axes.plot(
         depths, full / 12**0.5, color=COLORS[6], ls=":", label="full field / √12 (box)"
     )
@@ -98,11 +93,11 @@ def _spreads(axes: "Axes", metrics: Metrics) -> None:
     axes.plot(dense, closed_spread(dense), color="#999999", lw=1, label="√(2·layers/3)")
     for index, name in enumerate(NETS):
         _seed_lines(axes, depths, random[:, index], index, f"random {name} nets")
-    trained = _shown(metrics, "trained-spreads")  # [seeds, 2, depths]
+    trained = shown(metrics, "trained-spreads")  # [seeds, 2, depths]
     for index, name in enumerate(
         ("labeling nets, untrained", "labeling nets, trained")
     ):
-        _seed_lines(axes, _shown(metrics, "depths"), trained[:, index], index + 2, name)
+        _seed_lines(axes, shown(metrics, "depths"), trained[:, index], index + 2, name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     ticks = [3, 4, 6, 8, 12, 16, 32]
@@ -126,7 +121,7 @@ def _seed_lines(axes: "Axes", place, values: np.ndarray, color: int, label: str)
 
 def _accuracies(axes: "Axes", metrics: Metrics) -> None:
     nets = _nets(metrics)
-    designs = dict(zip(nets, _shown(metrics, "designs"), strict=True))
+    designs = dict(zip(nets, shown(metrics, "designs"), strict=True))
     arms = ("plain", "pooled", "dilated", "upsampled")
     for index, arm in enumerate(arms):
         values = np.asarray(metrics[f"accuracy/{arm}"])
@@ -147,7 +142,7 @@ def _accuracies(axes: "Axes", metrics: Metrics) -> None:
         for arm in arms
     ]
     axes.set_xticks(range(len(arms)), texts, fontsize=8)
-    chance = float(_shown(metrics, "chance")[0])
+    chance = float(shown(metrics, "chance")[0])
     axes.axhline(chance, color=COLORS[6], ls=":", lw=1)
     axes.annotate(
         "most frequent label",
@@ -171,7 +166,7 @@ def _supports(metrics: Metrics) -> "Figure":
         "The inputs that one output depends on, 1-D stacks of 1 to "
         f"{DEPTH} layers of 3 taps, seen by gradients. White stripes inside are gaps.",
     )
-    supports = _shown(metrics, "supports")  # [stack, layers, position]
+    supports = shown(metrics, "supports")  # [stack, layers, position]
     middle, reach = supports.shape[-1] // 2, 64
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
     names = list(GROWTH)
@@ -199,8 +194,8 @@ def _effective_fields(metrics: Metrics) -> "Figure":
     from matplotlib.patches import Rectangle
 
     nets = _nets(metrics)
-    maps = _shown(metrics, "effective-fields")
-    fields = _shown(metrics, "designs")[:, 3]
+    maps = shown(metrics, "effective-fields")
+    fields = shown(metrics, "designs")[:, 3]
     figure = new_figure(
         11,
         4.4,
@@ -236,8 +231,8 @@ def _canvas(metrics: Metrics) -> "Figure":
     from matplotlib.colors import ListedColormap
 
     nets = _nets(metrics)
-    truth = _shown(metrics, "canvas-labels")
-    classes = _shown(metrics, "canvas-classes")
+    truth = shown(metrics, "canvas-labels")
+    classes = shown(metrics, "canvas-classes")
     figure = new_figure(
         11,
         2.8,
@@ -246,7 +241,7 @@ def _canvas(metrics: Metrics) -> "Figure":
     )
     arms = ("plain", "pooled", "dilated", "upsampled")
     panels = figure.subplots(1, 1 + len(arms))
-    panels[0].imshow(_shown(metrics, "canvas"), cmap="gray_r")
+    panels[0].imshow(shown(metrics, "canvas"), cmap="gray_r")
     panels[0].set_title("canvas, 40x40 px", fontsize=9)
     ink = truth != NO_INK
     colors = ListedColormap([COLORS[1], COLORS[0]])

@@ -196,7 +196,9 @@ def test_negating_the_update_gate_swaps_the_two_conventions():
 
 
 def test_a_reset_gate_per_unit_can_let_more_through_as_it_falls():
-    assert cells._vector_example().tolist() == [1]
+    found = cells._vector_example()
+    assert found["increases/vector"].tolist() == [1]
+    assert found["decreases/alike"].tolist() == [1]
 
 
 def digits_like() -> Split:
@@ -276,7 +278,8 @@ def metrics_of_controls(holding: bool) -> dict[str, Any]:
             elif control.relation in away:
                 value = np.full(5, threshold + away[control.relation])
             else:
-                value = np.full(5, control.center + (0 if holding else far))
+                wanted = threshold if control.relation == "=" else control.center
+                value = np.full(5, wanted + (0 if holding else far))
             accuracy = control.estimate == "accuracy"
             found[control.metric] = Images(value[:, None]) if accuracy else value
     return found

@@ -83,9 +83,9 @@ def test_an_arm_that_runs_out_of_steps_is_a_bound_and_two_are_nothing(monkeypatc
         sigmoid=[never, fourth, fourth],
     )
     np.testing.assert_array_equal(metrics["steps-over-relu/tanh"], [2, 2, np.nan])
-    assert metrics["censored/tanh"].tolist() == [False, True, True]
+    assert metrics["censored/tanh"].tolist() == [0, 1, 0]
     np.testing.assert_array_equal(metrics["steps-over-relu/sigmoid"], [2, 2, 1])
-    assert metrics["not-arrived/relu"].tolist() == [0, 0, 1]
+    assert metrics["censored/sigmoid"].tolist() == [1, 0, -1]
     assert metrics["fewest-steps"].tolist() == [2, 2, 4]
 
 
@@ -98,23 +98,25 @@ def race_metrics(**changes: Any) -> dict[str, Any]:
     return {
         "steps-over-relu/tanh": np.full(5, 2.0),
         "steps-over-relu/sigmoid": np.full(5, 2.0),
-        "censored/tanh": np.zeros(5, bool),
-        "censored/sigmoid": np.zeros(5, bool),
-        "not-arrived/relu": np.zeros(5),
+        "censored/tanh": np.zeros(5, int),
+        "censored/sigmoid": np.zeros(5, int),
         "fewest-steps": np.full(5, 9),
     } | changes
 
 
 def test_a_bound_can_support_that_the_relu_is_faster_and_cannot_refute_it():
-    late = {"censored/sigmoid": np.ones(5, bool)}
+    late = {"censored/sigmoid": np.ones(5, int)}
     row = "relu-converges-faster"
     assert verdict_of(row, race_metrics()) == "supported"
     assert verdict_of(row, race_metrics(**late)) == "supported"
     low = {"steps-over-relu/sigmoid": np.full(5, 1.2)}
     assert verdict_of(row, race_metrics(**low)) == "refuted"
     assert verdict_of(row, race_metrics(**low, **late)) == "inconclusive"
-    lost = {"not-arrived/relu": np.asarray([0, 0, 0, 0, 1.0])}
-    assert verdict_of(row, race_metrics(**lost)) == "invalid"
+    lost = {"censored/sigmoid": np.asarray([0, 0, 0, 0, -1])}
+    assert verdict_of(row, race_metrics(**lost)) == "inconclusive"
+    assert verdict_of(row, race_metrics(**low, **lost)) == "refuted"
+    neither = {"steps-over-relu/sigmoid": np.asarray([2, 2, 2, 2, np.nan])}
+    assert verdict_of(row, race_metrics(**neither)) == "invalid"
 
 
 def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
@@ -193,6 +195,30 @@ def test_the_relative_change_is_that_of_each_kernel():
     np.testing.assert_allclose(found, [[3, 0.25]])
 
 
+def test_starving_is_shown_at_every_rate_in_their_order(monkeypatch):
+    """The first kernel moves by the rate, the last hidden one by 1."""
+
+    def descend(keys, lab, label, data, arms, **options):
+        def ends(rate):
+            kernels = [np.ones((1, 2, 2))] * (learning.DEEP + 1)
+            before = [{"kernel": kernel} for kernel in kernels]
+            after = [{"kernel": 2 * kernel} for kernel in kernels]
+            after[0] = {"kernel": (1 + rate) * kernels[0]}
+            return descent.Descent(before, after, np.asarray([[1.0, rate / 100]]))
+
+        return {name: ends(arm.rate) for name, arm in arms.items()}
+
+    monkeypatch.setattr(learning, "descend", descend)
+    found: Any = learning.changes("sgd", keys(0, 1), LAB, split(), 50)
+    rates = np.asarray(learning.RATES)
+    ratios = found["change-ratios-by-rate"].values
+    np.testing.assert_allclose(ratios, np.log10(rates)[:, None], rtol=1e-6)
+    np.testing.assert_allclose(found["errors-by-rate"].values[:, 0], rates)
+    judged = np.log10(learning.LEARNERS["sgd"]["sigmoid"].rate)
+    np.testing.assert_allclose(found["change-ratio/sgd-sigmoid"], judged)
+    assert found["changes/sgd"].values.shape == (2, 1, learning.DEEP + 1)
+
+
 def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
     curvature = np.asarray([1.0, 10.0, 100.0])
     visited = []
@@ -201,19 +227,30 @@ def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
         visited.append(at.copy())
         return at @ (curvature * at) / 2, curvature * at
 
-    found, left = optima.minimize(objective, np.ones(3), 100)
-    assert left < optima.TOLERANCE
+    end = optima.minimize(objective, lambda _: np.diag(curvature), np.ones(3), 100)
+    assert end.method == "L-BFGS"
+    assert end.left < optima.TOLERANCE
     gradients = [np.linalg.norm(curvature * at) for at in visited]
-    assert left == pytest.approx(np.linalg.norm(curvature * found) / gradients[0])
+    left = np.linalg.norm(curvature * end.params) / gradients[0]
+    assert end.left == pytest.approx(left)
     assert min(gradients[:-1]) >= optima.TOLERANCE * gradients[0]
+    assert end.calls == len(visited) - 1
 
 
-def test_a_minimum_out_of_budget_is_reported_as_such():
+@pytest.mark.parametrize(("iterations", "method"), [(100, "Newton"), (1, "stalled")])
+def test_what_stalls_goes_on_by_newton_and_is_told(monkeypatch, iterations, method):
+    """A saddle at the start's side: its curvature is negative there."""
+    monkeypatch.setattr(optima, "NEWTON", iterations)
+
     def objective(at):
-        return np.sum(np.cosh(at / 50)), np.sinh(at / 50) / 50
+        return np.sum(at**4 / 4 - at**2 / 2), at**3 - at
 
-    _, left = optima.minimize(objective, np.asarray([500.0, 3.0]), 1)
-    assert left > optima.TOLERANCE
+    start = np.asarray([30.0, 0.1])
+    end = optima.minimize(objective, lambda at: np.diag(3 * at**2 - 1), start, 1)
+    assert end.method == method
+    assert (end.left < optima.TOLERANCE) == (method == "Newton")
+    gradients = [np.linalg.norm(objective(at)[1]) for at in (end.params, start)]
+    assert end.left == pytest.approx(gradients[0] / gradients[1])
 
 
 def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
@@ -221,24 +258,30 @@ def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
 
     def descents(seeds, images, labels, depth, budget):
         assert images.dtype == jnp.float64
-        return [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
+        end = optima.End(np.zeros(1), 1e-4, ("L-BFGS", "Newton")[depth == 6], 3)
+        values = [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
+        return values, [end] * len(seeds)
 
     monkeypatch.setattr(optima, "_descents", descents)
     metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
     np.testing.assert_allclose(metrics["loss-slope"], np.log(2), rtol=1e-12)
     assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
     assert metrics["least-error"].tolist() == [50, 50, 50]
+    methods = [[6, 0, 0]] * 3 + [[0, 6, 0]]
+    assert metrics["optima-methods"].values.tolist() == methods
     assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
 
 
-def test_nets_without_an_optimum_yet_keep_more_of_their_gradient():
-    """One iteration is not enough; twins of one seed begin alike."""
+def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(monkeypatch):
+    """One iteration of each is not enough; twins of one seed begin alike."""
+    monkeypatch.setattr(optima, "NEWTON", 1)
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
         labels = jnp.arange(130) % 10
-        ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
-    assert ends[0] == ends[1] != ends[2]
-    assert all(end[2] > optima.TOLERANCE for end in ends)
+        values, ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
+    assert values[0] == values[1] != values[2]
+    assert all(end.left > optima.TOLERANCE for end in ends)
+    assert {end.method for end in ends} == {"stalled"}
 
 
 def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
@@ -268,7 +311,7 @@ def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch):
     monkeypatch.setattr(residual, "train", train)
     learned: Any = residual.learning("plain", keys(0, 1), LAB, split(), 8, 3)
     assert learned["train-error/plain"].tolist() == [25]
-    assert calls[0][-1] == residual.RATES["plain"]
+    np.testing.assert_allclose(calls[0][-1], [residual.RATES["plain"]])
 
 
 def test_a_tenth_and_more_is_held_out_and_nothing_is_lost():
@@ -291,6 +334,8 @@ def test_the_figure_of_depth_shows_every_arm():
         "gradient-by-layer/plain": np.zeros(7),
         "optima-parameters": np.arange(len(optima.DEPTHS)),
         "resnet-steps": np.asarray([5]),
+        "change-ratios-by-rate": draw.normal(size=(len(learning.RATES), 2)),
+        "errors-by-rate": draw.uniform(0, 90, (len(learning.RATES), 2)),
     }
     metrics: Any = {name: Shown(each, name) for name, each in shown.items()} | {
         f"train-error/{name}": np.ones(2) for name in residual.RATES
@@ -299,3 +344,7 @@ def test_the_figure_of_depth_shows_every_arm():
     labels = race.get_legend_handles_labels()[1]
     assert [label.split(":")[0] for label in labels] == list(learning.RACERS)
     assert len(changes.get_legend_handles_labels()[1]) == 4
+    ratio, error = figures_of_depth.starving(metrics).axes
+    for axes, name in ((ratio, "change-ratios-by-rate"), (error, "errors-by-rate")):
+        mean: Any = axes.get_lines()[2].get_ydata()
+        np.testing.assert_allclose(mean, shown[name].mean(1))

@@ -69,7 +69,7 @@ OTHERS = {
     "receptive_field": (("--steps=5",), 5),
     "long_range_memory": (("--num_held_out=10",), 4),
     "convolution_speed": (("--windows=3,9", "--crossover=3,21"), 4),
-    "gradient_vanishing": (("--depth=8",), 10),
+    "gradient_vanishing": (("--depth=8",), 11),
 }
 
 

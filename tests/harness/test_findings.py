@@ -277,6 +277,22 @@ def test_a_censored_arm_cannot_be_refuted():
     assert verdict(other, SURE, unfinished=unfinished) == "supported"
 
 
+def test_an_arm_whose_truth_is_further_off_cannot_be_supported():
+    further = np.array([0, 0, 0, 0, -1])
+    for relation, expected in ((">", "inconclusive"), ("<", "refuted")):
+        claim = conditional(relation, 0.5, censored="unfinished")
+        assert verdict(claim, SURE, unfinished=further) == expected
+
+
+def test_a_row_may_ask_for_more_replicates_than_five():
+    claim = conditional("<", 0.5, estimate="share", replicate="draw", least=100)
+    draws = np.stack([np.zeros(100), np.ones(100)], axis=1)
+    assert verdict(claim, draws) == "supported"
+    found = judged(claim, draws[:99])
+    assert found.verdict == "inconclusive"
+    assert found.note.startswith("99 of 100 draws")
+
+
 def test_an_absent_metric_is_not_measured():
     found = judged(law("<", 1e-5, requires="--arms=all"))
     assert found.verdict == "not measured"
