@@ -42,10 +42,10 @@ from experiments.harness.claims import Metrics
 from experiments.harness.lab import Lab
 from experiments.long_range_memory.claims import CLAIMS, MADE
 from experiments.long_range_memory.figures import plot
-from experiments.long_range_memory.nets import NETS, build
+from experiments.long_range_memory.nets import CONVOLUTIONAL, build
 from experiments.long_range_memory.results import Result, Results, net_metrics, shown
 from experiments.long_range_memory.tasks import Sets, Task, problem
-from experiments.long_range_memory.timing import TIMED, prepare, timing_metrics
+from experiments.long_range_memory.timing import UNSHARED, prepare, timing_metrics
 from experiments.long_range_memory.training import LEARNING_RATES, train
 from experiments.long_range_memory.windows import window_metrics
 
@@ -114,8 +114,8 @@ class Config:
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     """Trains every net on every task; every metric per seed."""
     names, tasks = config.chosen("nets"), config.chosen("tasks")
-    data, size = lab.data(), config.num_held_out
-    problems = {name: problem(name, config.length, size, data) for name in tasks}
+    size = config.num_held_out
+    problems = {name: problem(name, config.length, size, lab.data) for name in tasks}
 
     def fit(name: str, task_names: tuple[str, ...]) -> Results:
         results = {}
@@ -138,27 +138,24 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
         }
     )
     metrics = {**net_metrics(results), **shown(results, names, tasks)}
-    if names == NETS and set(MADE) <= set(tasks):
-        metrics |= _compared(keys, lab, results, problems["copy"])
+    if {"rnn", *CONVOLUTIONAL} <= set(names) and set(MADE) <= set(tasks):
+        nets = {arm: (each.net, each.trained.params) for arm, each in results.items()}
+        metrics |= window_metrics(nets)
+    if {"rnn", "dilated"} <= set(names) and "copy" in tasks:
+        metrics |= _timed(keys, lab, names, problems["copy"])
     return metrics
 
 
-def _compared(
-    keys: jax.Array, lab: Lab, results: Results, copy: tuple[Task, Sets]
+def _timed(
+    keys: jax.Array, lab: Lab, names: tuple[str, ...], copy: tuple[Task, Sets]
 ) -> Metrics:
-    """What needs all nets on copy memory and adding: windows and seconds."""
-    nets = {arm: (each.net, each.trained.params) for arm, each in results.items()}
-    # Compiled two at a time, timed alone.
+    """Seconds of a step: compiled two at a time, timed alone."""
+    timed = (*names, UNSHARED)
     calls = {}
 
     def prepared(name: str) -> Metrics:
         calls[name] = prepare(keys, name, *copy)
         return {}
 
-    windows = lab.measure(
-        {
-            "windows": lambda: window_metrics(nets),
-            **{name: partial(prepared, name) for name in TIMED},
-        }
-    )
-    return {**windows, **timing_metrics(lab, {name: calls[name] for name in TIMED})}
+    lab.measure({f"{name}, one step": partial(prepared, name) for name in timed})
+    return timing_metrics(lab, {name: calls[name] for name in timed})

@@ -127,12 +127,13 @@ def digits(num_pixels: int) -> Task:
 
 
 def problem(
-    name: str, length: int, num_held_out: int, data: Dataset
+    name: str, length: int, num_held_out: int, load: Callable[[], Dataset]
 ) -> "tuple[Task, Sets]":
-    """The task of that name, and its examples."""
+    """The task of that name, and its examples; `load` gives the images of digits."""
     if name in ("copy", "adding"):
         task = (copy_memory if name == "copy" else adding)(length)
         return task, made_sets(task, num_held_out)
+    data = load()
     task = digits(data.test.images[0].size)
     return task, digit_sets(data, permuted=name == "permuted")
 
