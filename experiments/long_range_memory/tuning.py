@@ -9,6 +9,8 @@ a fixed order take those of the digits row by row. Test sequences are not looked
 
 import argparse
 import dataclasses
+import sys
+from functools import partial
 
 from experiments.harness.lab import Lab, NotFinite
 from experiments.harness.seeds import keys
@@ -19,22 +21,27 @@ from experiments.long_range_memory.tasks import Sets, Task, problem
 from experiments.long_range_memory.training import train
 
 SEED = 1000
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 TASKS = "copy,adding,sequential"
 
 
 def tune(config: Config, rates: tuple[float, ...], lab: Lab) -> None:
     """Prints a table per task of the config, with a line per net."""
     for name in config.chosen("tasks"):
-        task, sets = problem(name, config.length, config.num_held_out, lab.data)
+        problems = problem(name, config.length, config.num_held_out, lab.data)
         steps = config.steps if name in MADE else config.digit_steps
         print(name.ljust(12), *(f"{rate:>8g}" for rate in rates), flush=True)
-        for net in config.chosen("nets"):
-            print(net.ljust(12), end=" ", flush=True)
-            for rate in rates:
-                ratio = _ratio(lab, build(net, task), task, sets, steps, rate)
-                print(f"{ratio:8.3f}", end=" ", flush=True)
-            print(flush=True)
+
+        def line(net: str, task: Task, sets: Sets, steps: int) -> dict[str, str]:
+            arguments = (lab, build(net, task), task, sets, steps)
+            ratios = [_ratio(*arguments, rate) for rate in rates]
+            return {net: " ".join(f"{ratio:8.3f}" for ratio in ratios)}
+
+        lines = lab.measure(
+            {net: partial(line, net, *problems, steps) for net in config.chosen("nets")}
+        )
+        for net, ratios in lines.items():
+            print(net.ljust(12), ratios, flush=True)
 
 
 def _ratio(
@@ -45,7 +52,9 @@ def _ratio(
         trained = train(keys(SEED, 1), lab, net, task, sets, steps, rate)
     except NotFinite:
         return float("nan")
-    return trained.losses[0, -1, 0] / task.chance
+    ratio = float(trained.losses[0, -1, 0] / task.chance)
+    print(f"{net.name}, {task.name}, {rate:g}: {ratio:.3f}", file=sys.stderr)
+    return ratio
 
 
 def main() -> None:

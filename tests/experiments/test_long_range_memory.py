@@ -19,6 +19,7 @@ from experiments.long_range_memory import (
     Config,
     nets,
     tasks,
+    training,
     tuning,
 )
 from experiments.long_range_memory.nets import NETS, build, initial, num_params
@@ -163,6 +164,19 @@ def test_digits_are_read_in_rows_or_in_one_order_and_split_once(images):
         np.testing.assert_array_equal(moved, np.broadcast_to(order, moved.shape))
 
 
+def test_of_many_images_some_are_held_out_in_pairs_with_their_labels(
+    images, monkeypatch
+):
+    monkeypatch.setattr(tasks, "MOST_IMAGES", 3)
+    sets = digit_sets(images, permuted=False)
+    assert sets.train.inputs.shape == (8, 16, 1)
+    assert sets.held_out.inputs.shape == (2, 3, 16, 1)
+    first = np.asarray(sets.held_out.inputs)[..., 0, 0] / 16  # 16 pixels an image
+    labels = np.asarray(sets.held_out.targets)
+    np.testing.assert_array_equal(first - [[0], [16]], labels)
+    assert not np.isin(labels[0], sets.train.targets).any()
+
+
 def test_stored_digits_are_drawn_with_their_labels(images):
     sets = digit_sets(images, permuted=False)
     task = tasks.digits(16)
@@ -300,6 +314,30 @@ def test_a_net_learns_the_blind_guess_and_its_looks_are_of_two_sets():
     np.testing.assert_array_equal(trained.test_loss, trained.losses[:, -1, 1])
 
 
+def test_cnns_read_long_sequences_in_parts_which_changes_nothing(monkeypatch):
+    long = TrainingConfig(build("dilated", copy_memory(1000)), copy_memory(1000))
+    assert training.part(BATCH, long) == 4
+    assert training.part(BATCH, TrainingConfig(build("dilated", COPY), COPY)) == BATCH
+    recurrent = TrainingConfig(build("gru", long.task), long.task)
+    assert training.part(BATCH, recurrent) == BATCH
+    config = TrainingConfig(build("shallow", SMALL), SMALL)
+    params = jnp.asarray(initial(jax.random.key(0), config.net))
+    examples = drawn(SMALL, 6)
+
+    def gradient():
+        def judge(params):
+            losses, right = training.judged(params, examples, config)
+            return jnp.mean(losses), (losses, right)
+
+        return jax.tree.leaves(jax.jit(jax.grad(judge, has_aux=True))(params))
+
+    whole = gradient()
+    monkeypatch.setattr(training, "MOST_STEPS", 2 * SHORTEST)
+    assert training.part(6, config) == 2
+    for one, other in zip(whole, gradient(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_gradients_are_counted_outside_the_window_and_nowhere_else():
     for name, window, expected in (("shallow", 3, False), ("rnn", 3, True)):
         net = build(name, SMALL)
@@ -344,6 +382,28 @@ def test_metrics_of_known_nets():
     assert table.shape == (8, 7)
     assert table[-1].tolist() == ["chance", "", "", "", "0.167", "19.0", ""]
     assert all(isinstance(each, Shown) for each in beside.values())
+
+
+@pytest.mark.parametrize(
+    "claim", [each for each in CLAIMS if "/" in each.id], ids=lambda each: each.id
+)
+def test_what_a_row_asks_for_is_enough_to_measure_it(claim):
+    flags = dict(word.split("=") for word in claim.requires.split())
+    config = Config(nets=flags["--nets"], tasks=flags["--tasks"])
+    made = {"copy": COPY, "adding": ADDING}
+    results = {
+        f"{name}-{task}": Result(
+            build(name, made[task]), task, made[task], trained(0.5, 0.5)
+        )
+        for name in config.chosen("nets")
+        for task in config.chosen("tasks")
+    }
+    needed = {claim.metric, claim.censored, *(each.metric for each in claim.controls)}
+    assert needed - {""} <= set(net_metrics(results))
+    assert f"params-over-dilated/{claim.id.split('/')[1]}" in needed | {
+        "params-over-dilated/dilated-copy",
+        "params-over-dilated/dilated-adding",
+    }
 
 
 def test_published_nets_are_at_chance_on_copy_memory_but_for_the_convolutional():
