@@ -71,21 +71,27 @@ def test_a_run_with_flags_lies_below_and_shows_what_it_measured(
     launch: Launch, folder: Path, out: Path, root: Path
 ):
     words = ("--exp=toy", "--seed=3", f"--out={out}")
-    assert launch(*words, "--shift=2.5", "--extra=true").code == 0
+    assert launch(*words, "--shift=2.5").code == 0
     assert launch(*words).code == 0
     for run in out.glob("toy/*"):
         publish.publish(run, root, folder)
     places = sorted(root.glob("results/**/result.json"))
-    assert [path.parent.name for path in places] == ["toy", "shift-2.5-extra-true"]
+    assert [path.parent.name for path in places] == ["toy", "shift-2.5"]
     flags = [json.loads(path.read_text()).get("flags") for path in places]
-    assert flags == [None, "--shift=2.5 --extra=true"]
+    assert flags == [None, "--shift=2.5"]
     text = (root / "README.md").read_text()
     _, plain, below = re.split(r"###+ ", text)
     assert plain.startswith("toy\n\n[5 claims: ")
     assert "(not measured)" in plain
-    assert below.startswith("`--shift=2.5 --extra=true`\n\n[5 claims: ")
-    assert "(results/toy/shift-2.5-extra-true/result.json)" in below
+    assert below.startswith("`--shift=2.5`\n\n[4 claims: ")
+    assert "(results/toy/shift-2.5/result.json)" in below
     assert "not measured" not in below
+
+
+def test_flags_are_those_that_differ_as_they_are_given(folder: Path):
+    config = {"shift": 1.0, "scale": 0.3, "extra": True, "seed": 7, "data": None}
+    result = {"experiment": "toy", "config": config}
+    assert publish.differing(result, folder) == "--scale=0.3 --extra=true"
 
 
 def test_tables_of_words_are_published_and_those_of_numbers_are_not(
