@@ -48,7 +48,7 @@ def _obey(command: flags.Command, argv: Sequence[str], folder: Path) -> int:
         case flags.Publish(run):
             from experiments.harness import publish
 
-            return publish.publish(run)
+            return publish.publish(run, folder=folder)
         case flags.Replay(run, data_dir):
             from experiments.harness import replay
 

@@ -2,6 +2,10 @@
 
 A published result names no place on the machine that made it: of data_dir only the last
 part stays, and an absolute path in the environment becomes its last part too.
+
+A run of an experiment as it is goes to results/EXPERIMENT/. One whose flags say what to
+measure in another way, --data or a field of the Config, goes below it, into a folder
+named after these flags, and README.md shows it below the other.
 """
 
 import json
@@ -10,10 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from experiments.harness import directory, strict_json, table
+import numpy as np
+
+from experiments.harness import directory, modules, strict_json, table
 from experiments.harness.environment import REPOSITORY
 from experiments.harness.exits import UNUSABLE, CommandError
+from experiments.harness.metrics import Shown, load
 
+TABLES = "tables.md"
+_JUDGED = ("claims", "controls")
+_HEADER = ("| statement | ✓ supported | ✗ refuted | neither |", "|---|---|---|---|")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 _ABSOLUTE = re.compile(r"(?<![\w.~/\\-])(?:~?/|[A-Za-z]:\\)[^\s'\",;]*")
@@ -22,12 +32,13 @@ _ABSOLUTE = re.compile(r"(?<![\w.~/\\-])(?:~?/|[A-Za-z]:\\)[^\s'\",;]*")
 Record = Mapping[str, Any]
 
 
-def publish(run: Path, root: Path = REPOSITORY) -> int:
+def publish(run: Path, root: Path = REPOSITORY, folder: Path = modules.FOLDER) -> int:
     """Copies result and headline figure of a run and rewrites README's tables.
 
     Args:
       run: the run directory.
       root: the repository, with results/ and README.md.
+      folder: where the experiments are.
 
     Raises:
       CommandError: with code 3 if the run is still going on, 6 if it is damaged or if
@@ -36,11 +47,18 @@ def publish(run: Path, root: Path = REPOSITORY) -> int:
     with directory.finished(run) as result:
         figures = sorted((run / directory.FIGURES).glob("*.svg"))
         headline = [(each.name, each.read_bytes()) for each in figures[:1]]
+        words = _words(run / directory.METRICS)
     readme = root / "README.md"
     before, after = _around(readme)
     target = root / "results" / result["experiment"]
-    content = strict_json.dumps(portable(result), indent=1) + "\n"
+    kept = portable(result)
+    if flags := differing(result, folder):
+        target /= re.sub(r"[^A-Za-z0-9.]+", "-", flags).strip("-")
+        kept["flags"] = flags
+    content = strict_json.dumps(kept, indent=1) + "\n"
     directory.write_whole(target / directory.RESULT, content)
+    if words:
+        directory.write_whole(target / TABLES, words)
     for name, drawing in headline:
         directory.write_whole(target / name.partition("-")[2], drawing)
     tables = render_results(root / "results")
@@ -54,9 +72,42 @@ def publish(run: Path, root: Path = REPOSITORY) -> int:
 def render_results(results: Path) -> str:
     """The tables of README.md: a row for each statement, its arms by verdict."""
     sections = []
-    for path in sorted(results.glob(f"*/{directory.RESULT}")):
-        sections.append(_section(json.loads(path.read_text(encoding="utf-8"))))
+    for place in sorted(results.glob("*/")):
+        paths = [place / directory.RESULT, *sorted(place.glob(f"*/{directory.RESULT}"))]
+        for path in filter(Path.is_file, paths):
+            result = json.loads(path.read_text(encoding="utf-8"))
+            sections.append(_section(result, path.parent, results.parent))
     return "\n".join(sections)
+
+
+def differing(result: Record, folder: Path = modules.FOLDER) -> str:
+    """The flags by which a run measures something else than the experiment as it is."""
+    experiment = modules.read(folder, result["experiment"])
+    defaults = {field.name: field.default for field in experiment.fields}
+    if experiment.data:
+        defaults["data"] = experiment.data[0]
+    given = {name: result["config"].get(name, defaults[name]) for name in defaults}
+    return " ".join(
+        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in given.items()
+        if value != defaults[name]
+    )
+
+
+def _words(path: Path) -> str:
+    """The tables of words that a run shows, a header in the first line of each."""
+    parts = []
+    for each in load(path).values():
+        if not isinstance(each, Shown):
+            continue
+        values = np.asarray(each.values)
+        if values.ndim != 2 or values.dtype.kind != "U":
+            continue
+        header, *rows = [f"| {' | '.join(map(_escape, row))} |" for row in values]
+        rule = "|---" * values.shape[1] + "|"
+        title = f"{_escape(each.label)}:"
+        parts.append("\n".join([title, "", header, rule, *rows, ""]))
+    return "\n".join(parts)
 
 
 def portable(result: Record) -> dict[str, Any]:
@@ -86,31 +137,46 @@ def _around(readme: Path) -> tuple[str, str]:
     return before, after
 
 
-def _section(result: Record) -> str:
-    name, config = result["experiment"], result["config"]
-    environment = result["environment"]
+def _section(result: Record, folder: Path, root: Path) -> str:
+    """One result, in its folder below that of README.md."""
+    place = folder.relative_to(root).as_posix()
+    has_tables = (folder / TABLES).is_file()
+    flags = result.get("flags", "")
+    title = f"#### `{flags}`" if flags else f"### {result['experiment']}"
+    if flags:  # what it leaves out is measured by the experiment as it is
+        result = {**result, **{name: _measured(result[name]) for name in _JUDGED}}
     groups: dict[str, list[Record]] = {}
     for claim in result["claims"]:
         groups.setdefault(claim["id"].partition("/")[0], []).append(claim)
+    return "\n".join(
+        [
+            title,
+            "",
+            f"[{table.counts(result)}]({place}/{directory.RESULT}); "
+            f"{table.controls_hold(result['controls'])}. {_setting(result)}"
+            + (f" [Tables]({place}/{TABLES})." if has_tables else ""),
+            "",
+            *(_HEADER if groups else ()),
+            *(_row(row, claims) for row, claims in groups.items()),
+            *([""] if groups else ()),
+        ]
+    )
+
+
+def _measured(judged: Sequence[Record]) -> list[Record]:
+    return [each for each in judged if each["verdict"] != "not measured"]
+
+
+def _setting(result: Record) -> str:
+    """Data, seeds, device, version and seconds."""
+    config, environment = result["config"], result["environment"]
     seconds = sum(result["wall_seconds"].values())
     seeds = table.count(config["num_seeds"], "seed")
     if config["seed"]:
         seeds += f" of --seed={config['seed']}"
-    return "\n".join(
-        [
-            f"### {name}",
-            "",
-            f"[{table.counts(result)}](results/{name}/{directory.RESULT}); "
-            f"{table.controls_hold(result['controls'])}. "
-            f"{config['data'] or 'No data set'}, "
-            f"{seeds}, {environment['device']}, "
-            f"jax {environment['jax']}, {seconds:.0f} s.",
-            "",
-            "| statement | ✓ supported | ✗ refuted | neither |",
-            "|---|---|---|---|",
-            *(_row(row, claims) for row, claims in groups.items()),
-            "",
-        ]
+    return (
+        f"{config['data'] or 'No data set'}, {seeds}, {environment['device']}, "
+        f"jax {environment['jax']}, {seconds:.0f} s."
     )
 
 

@@ -9,7 +9,7 @@ from experiments.harness.figures import COLORS, new_figure
 from experiments.harness.figures import shown as _shown
 from experiments.harness.intervals import ratio_interval
 from experiments.long_range_memory.results import PUBLISHED_NETS, published
-from experiments.long_range_memory.timing import TIMED
+from experiments.long_range_memory.timing import UNSHARED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,13 +189,13 @@ def _seconds(metrics: Metrics) -> "Figure":
     )
     axes = figure.subplots()
     values = _shown(metrics, "step-seconds")
-    colors = [COLORS[index % len(COLORS)] for index in range(len(TIMED))]
-    axes.barh(range(len(TIMED)), values, color=colors, height=0.65)
+    names = [*_names(metrics, "nets"), UNSHARED]
+    axes.barh(range(len(names)), values, color=COLORS[: len(names)], height=0.65)
     for place, value in enumerate(values.tolist()):
         axes.annotate(
             f"{value:.1f}", (value, place), (4, -3), textcoords="offset points"
         )
-    axes.set_yticks(range(len(TIMED)), TIMED)
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * float(values.max()))
     axes.set_xlabel("ms per training step")

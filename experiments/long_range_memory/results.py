@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.harness.claims import Metrics, Shown
 from experiments.long_range_memory.claims import MADE
-from experiments.long_range_memory.nets import CONVOLUTIONAL, SHARE, Net
+from experiments.long_range_memory.nets import CONVOLUTIONAL, NETS, SHARE, Net, build
 from experiments.long_range_memory.tasks import RECALLED, Task
 from experiments.long_range_memory.training import Trained
 
@@ -37,23 +37,33 @@ def net_metrics(results: Results) -> Metrics:
     """The rows that need training, and what their controls look at.
 
     Returns:
-        loss-over-chance/NET-TASK, falling/NET-TASK [seeds]; params-over-dilated/
-        NET-TASK, field-less-bound/NET-TASK [1].
+        loss-over-chance/NET-TASK [seeds]; falling/NET-TASK, field-less-bound/NET-TASK
+        [1]; and params-over-dilated/NET-TASK [1] of every net, trained or not.
     """
     metrics = {}
+    for name, task in {each.name: each.task for each in results.values()}.items():
+        if name in MADE:
+            metrics |= _shares(name, task)
     for arm, (net, task_name, task, trained) in results.items():
         if task_name not in MADE:
             continue
         metrics[f"loss-over-chance/{arm}"] = trained.test_loss / task.chance
-        metrics[f"falling/{arm}"] = trained.falling
-        if f"dilated-{task_name}" in results:
-            target = results[f"dilated-{task_name}"].net.num_params
-            share = net.num_params / target
-            metrics[f"params-over-dilated/{arm}"] = np.asarray([share])
+        metrics[f"falling/{arm}"] = np.asarray([trained.falling])
         if net.name in CONVOLUTIONAL:
             less = net.field - bound(net.name, task_name, task)
             metrics[f"field-less-bound/{arm}"] = np.asarray([less])
     return metrics
+
+
+def _shares(task_name: str, task: Task) -> Metrics:
+    """How large the nets are in relation to the dilated one."""
+    target = build("dilated", task).num_params
+    return {
+        f"params-over-dilated/{name}-{task_name}": np.asarray(
+            [build(name, task).num_params / target]
+        )
+        for name in NETS
+    }
 
 
 def bound(name: str, task_name: str, task: Task) -> float:
@@ -134,7 +144,7 @@ def table(rows: list[Result]) -> np.ndarray:
                 field,
                 f"{trained.test_loss.mean():.3g}",
                 f"{trained.right[:, -1, 1].mean():.1f}",
-                f"{trained.falling.sum()} of {len(trained.falling)}",
+                "yes" if trained.falling else "no",
             ]
         )
     task = rows[0].task

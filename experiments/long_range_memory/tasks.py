@@ -30,6 +30,7 @@ BLANK, DELIMITER = 0, SYMBOLS + 1
 KINDS = SYMBOLS + 2  # of inputs; the delimiter is never wanted
 CLOSE = 0.1  # of the sum, and its guess counts as right
 HELD_OUT_SEED = 2018
+MOST_IMAGES = 1000  # held-out ones of each set; all of digits, a tenth of MNIST
 
 
 class Examples(NamedTuple):
@@ -127,12 +128,13 @@ def digits(num_pixels: int) -> Task:
 
 
 def problem(
-    name: str, length: int, num_held_out: int, data: Dataset
+    name: str, length: int, num_held_out: int, load: Callable[[], Dataset]
 ) -> "tuple[Task, Sets]":
-    """The task of that name, and its examples."""
+    """The task of that name, and its examples; `load` gives the images of digits."""
     if name in ("copy", "adding"):
         task = (copy_memory if name == "copy" else adding)(length)
         return task, made_sets(task, num_held_out)
+    data = load()
     task = digits(data.test.images[0].size)
     return task, digit_sets(data, permuted=name == "permuted")
 
@@ -159,12 +161,16 @@ def made_sets(task: Task, num_held_out: int) -> Sets:
 def digit_sets(data: Dataset, permuted: bool) -> Sets:
     """Digits as sequences, the same in every run.
 
-    Of the training images as many as there are test images are the validation set.
+    Of the training images as many as there are test images are the validation set, but
+    of many of either the same 1,000 are looked at.
     """
     num_images, height, width, _ = data.train.images.shape
     num_test = len(data.test.labels)
     shuffled = np.random.RandomState(HELD_OUT_SEED).permutation(num_images)
-    validation, train = shuffled[:num_test], np.sort(shuffled[num_test:])
+    validation, train = shuffled[:num_test][:MOST_IMAGES], np.sort(shuffled[num_test:])
+    test = np.arange(num_test)
+    if num_test > MOST_IMAGES:
+        test = np.random.RandomState(HELD_OUT_SEED).permutation(num_test)[:MOST_IMAGES]
     pixels = np.arange(height * width)
     if permuted:
         pixels = np.random.RandomState(0).permutation(height * width)
@@ -173,12 +179,12 @@ def digit_sets(data: Dataset, permuted: bool) -> Sets:
         return images.reshape(len(images), -1, 1)[:, pixels]
 
     images, labels = data.train
-    held_out = (images[validation], data.test.images)
+    held_out = (images[validation], data.test.images[test])
     return Sets(
         _examples(sequences(images[train]), labels[train]),
         _examples(
             np.stack([sequences(each) for each in held_out]),
-            np.stack([labels[validation], data.test.labels]),
+            np.stack([labels[validation], data.test.labels[test]]),
         ),
     )
 

@@ -12,17 +12,17 @@ from jax import Array
 from cnn_jax import layers
 from experiments.harness.claims import Metrics, Shown, Timings
 from experiments.harness.lab import Lab
-from experiments.long_range_memory.nets import NETS, Net, build
+from experiments.long_range_memory.nets import Net, build
 from experiments.long_range_memory.tasks import Sets, Task
 from experiments.long_range_memory.training import BATCH, Config, Data, init, step
 
-TIMED = (*NETS, "unshared")
+UNSHARED = "unshared"
 REPEATS = 20
 
 
 def timed_net(name: str, task: Task) -> Net:
     """A net by name; "unshared" is the dilated one with an own kernel at every step."""
-    if name != "unshared":
+    if name != UNSHARED:
         return build(name, task)
     shared = build("dilated", task)
     model = shared.model.clone(conv=layers.ConvLocal)
@@ -42,13 +42,13 @@ def prepare(keys: Array, name: str, task: Task, sets: Sets) -> Callable[[], Any]
 def timing_metrics(lab: Lab, calls: Mapping[str, Callable[[], Any]]) -> Metrics:
     """The row about speed, and the seconds of every net beside it."""
     seconds = lab.time(dict(calls), repeats=REPEATS)
-    medians = np.array([np.median(seconds[name]) for name in TIMED])
+    medians = np.array([np.median(each) for each in seconds.values()])
     return {
         "rnn-over-cnn": Timings(np.stack([seconds["rnn"], seconds["dilated"]], 1)),
         "step-seconds": Shown(
             1e3 * medians,
             f"median milliseconds of a training step, {BATCH} sequences of copy memory "
-            f"[{', '.join(TIMED)}]",
+            f"[{', '.join(seconds)}]",
             "ms",
             timed=True,
         ),

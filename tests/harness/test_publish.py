@@ -1,13 +1,16 @@
 """Published results: complete, of no particular machine, and what README says."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.harness import publish
 from experiments.harness.environment import REPOSITORY
 from experiments.harness.exits import CommandError
+from experiments.harness.metrics import Shown, save
 from tests.harness.toys import Launch
 
 README = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\n\nMore.\n"
@@ -21,8 +24,10 @@ def root(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_published_run_lies_in_results_with_its_figure(finished: Path, root: Path):
-    assert publish.publish(finished, root) == 0
+def test_a_published_run_lies_in_results_with_its_figure(
+    finished: Path, root: Path, folder: Path
+):
+    assert publish.publish(finished, root, folder) == 0
     published = root / "results" / "toy"
     assert {path.name for path in published.iterdir()} == {"result.json", "gain.svg"}
     original = (finished / "figures" / "01-gain.svg").read_text()
@@ -31,8 +36,10 @@ def test_a_published_run_lies_in_results_with_its_figure(finished: Path, root: P
     assert json.loads((published / "result.json").read_text()) == result
 
 
-def test_readme_gets_the_tables_between_its_marks(finished: Path, root: Path):
-    publish.publish(finished, root)
+def test_readme_gets_the_tables_between_its_marks(
+    finished: Path, root: Path, folder: Path
+):
+    publish.publish(finished, root, folder)
     text = (root / "README.md").read_text()
     assert text.startswith("# Title\n\n<!-- results -->\n### toy\n")
     assert text.endswith("<!-- /results -->\n\nMore.\n")
@@ -41,8 +48,10 @@ def test_readme_gets_the_tables_between_its_marks(finished: Path, root: Path):
     assert between == "\n" + publish.render_results(root / "results")
 
 
-def test_readme_names_a_seed_that_is_not_the_default(finished: Path, root: Path):
-    publish.publish(finished, root)
+def test_readme_names_a_seed_that_is_not_the_default(
+    finished: Path, root: Path, folder: Path
+):
+    publish.publish(finished, root, folder)
     published = root / "results" / "toy" / "result.json"
     assert "--seed" not in publish.render_results(root / "results")
     result = json.loads(published.read_text())
@@ -51,17 +60,57 @@ def test_readme_names_a_seed_that_is_not_the_default(finished: Path, root: Path)
     assert "seeds of --seed=7, cpu" in publish.render_results(root / "results")
 
 
-def test_publishing_again_changes_nothing(finished: Path, root: Path):
-    publish.publish(finished, root)
+def test_publishing_again_changes_nothing(finished: Path, root: Path, folder: Path):
+    publish.publish(finished, root, folder)
     before = (root / "README.md").read_text()
-    publish.publish(finished, root)
+    publish.publish(finished, root, folder)
     assert (root / "README.md").read_text() == before
 
 
-def test_the_table_has_a_row_per_statement_and_a_column_per_verdict(
-    finished: Path, root: Path
+def test_a_run_with_flags_lies_below_and_shows_what_it_measured(
+    launch: Launch, folder: Path, out: Path, root: Path
 ):
-    publish.publish(finished, root)
+    words = ("--exp=toy", "--seed=3", f"--out={out}")
+    assert launch(*words, "--shift=2.5").code == 0
+    assert launch(*words).code == 0
+    for run in out.glob("toy/*"):
+        publish.publish(run, root, folder)
+    places = sorted(root.glob("results/**/result.json"))
+    assert [path.parent.name for path in places] == ["toy", "shift-2.5"]
+    flags = [json.loads(path.read_text()).get("flags") for path in places]
+    assert flags == [None, "--shift=2.5"]
+    text = (root / "README.md").read_text()
+    _, plain, below = re.split(r"###+ ", text)
+    assert plain.startswith("toy\n\n[5 claims: ")
+    assert "(not measured)" in plain
+    assert below.startswith("`--shift=2.5`\n\n[4 claims: ")
+    assert "(results/toy/shift-2.5/result.json)" in below
+    assert "not measured" not in below
+
+
+def test_flags_are_those_that_differ_as_they_are_given(folder: Path):
+    config = {"shift": 1.0, "scale": 0.3, "extra": True, "seed": 7, "data": None}
+    result = {"experiment": "toy", "config": config}
+    assert publish.differing(result, folder) == "--scale=0.3 --extra=true"
+
+
+def test_tables_of_words_are_published_and_those_of_numbers_are_not(
+    finished: Path, root: Path, folder: Path
+):
+    words = np.array([["net", "loss"], ["a|b", "0.5"]])
+    shown = {"table": Shown(words, "what <it> is"), "numbers": Shown(np.eye(2), "eye")}
+    save(finished / "metrics.npz", shown)
+    publish.publish(finished, root, folder)
+    written = (root / "results" / "toy" / "tables.md").read_text()
+    table = "| net | loss |\n|---|---|\n| a\\|b | 0.5 |\n"
+    assert written == f"what &lt;it> is:\n\n{table}"
+    assert "[Tables](results/toy/tables.md)." in (root / "README.md").read_text()
+
+
+def test_the_table_has_a_row_per_statement_and_a_column_per_verdict(
+    finished: Path, root: Path, folder: Path
+):
+    publish.publish(finished, root, folder)
     lines = publish.render_results(root / "results").splitlines()
     rows = [line for line in lines if line.startswith("| **")]
     assert len(rows) == 4
@@ -97,11 +146,11 @@ def test_a_relative_data_dir_is_shortened_too():
 
 
 def test_a_readme_without_marks_is_refused_before_anything_is_written(
-    finished: Path, root: Path
+    finished: Path, root: Path, folder: Path
 ):
     (root / "README.md").write_text("# Title\n")
     with pytest.raises(CommandError, match="has no <!-- results -->") as caught:
-        publish.publish(finished, root)
+        publish.publish(finished, root, folder)
     assert caught.value.code == 6
     assert not (root / "results").exists()
 
@@ -121,7 +170,7 @@ def test_readme_says_what_the_published_results_say():
     assert between == "\n" + publish.render_results(results)
 
 
-@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("results/*/result.json")))
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("results/**/result.json")))
 def test_no_published_result_names_a_place_of_a_machine(path: Path):
     result = json.loads(path.read_text())
     assert publish.portable(result) == result
