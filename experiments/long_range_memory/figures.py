@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.harness.claims import Metrics
-from experiments.harness.figures import COLORS, new_figure
-from experiments.harness.figures import shown as _shown
+from experiments.harness.figures import COLORS, new_figure, shown
 from experiments.harness.intervals import ratio_interval
 from experiments.long_range_memory.results import PUBLISHED_NETS, published
 from experiments.long_range_memory.timing import UNSHARED
@@ -31,7 +30,7 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
 
 
 def _names(metrics: Metrics, name: str) -> list[str]:
-    return _shown(metrics, name).tolist()
+    return shown(metrics, name).tolist()
 
 
 def _answer(metrics: Metrics) -> "Figure":
@@ -60,7 +59,7 @@ def _places(index: int, number: int) -> np.ndarray:
 
 
 def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
-    ratios = np.maximum(_shown(metrics, f"loss/{task}"), LEAST)
+    ratios = np.maximum(shown(metrics, f"loss/{task}"), LEAST)
     for index, each in enumerate(ratios):
         _dots(axes, index, each, float(np.exp(np.log(each).mean())))
         if len(each) > 1:
@@ -91,11 +90,11 @@ def _lines(axes: "Axes") -> None:
 
 
 def _accuracies(axes: "Axes", metrics: Metrics, task: str) -> None:
-    for index, each in enumerate(_shown(metrics, f"right/{task}")):
+    for index, each in enumerate(shown(metrics, f"right/{task}")):
         mean = float(each.mean())
         _dots(axes, index, each, mean)
         _note(axes, f"{mean:.0f}", (index - 0.15, float(each.max())))
-    chance = float(_shown(metrics, f"chance/{task}")[1])
+    chance = float(shown(metrics, f"chance/{task}")[1])
     axes.axhline(chance, color=COLORS[6], ls=":", lw=0.8, zorder=0)
     _note(axes, "chance", (-0.5, chance))
     axes.set_ylim(0, 107)
@@ -118,7 +117,7 @@ def _learning(metrics: Metrics) -> "Figure":
     )
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for axes, task in zip(panels, tasks, strict=True):
-        curves = np.maximum(_shown(metrics, f"curves/{task}"), LEAST)
+        curves = np.maximum(shown(metrics, f"curves/{task}"), LEAST)
         budget = 100 * np.arange(1, curves.shape[-1] + 1) / curves.shape[-1]
         for index, (name, seeds) in enumerate(
             zip(_names(metrics, "nets"), curves, strict=True)
@@ -171,7 +170,7 @@ def _beside(metrics: Metrics, task: str) -> list[tuple[int, np.ndarray]]:
     if task not in _names(metrics, "tasks"):
         return []
     names = _names(metrics, "nets")
-    table = _shown(metrics, f"{'loss' if task in MADE else 'right'}/{task}")
+    table = shown(metrics, f"{'loss' if task in MADE else 'right'}/{task}")
     return [
         (index, table[names.index(OURS[name])])
         for index, name in enumerate(PUBLISHED_NETS)
@@ -188,7 +187,7 @@ def _seconds(metrics: Metrics) -> "Figure":
         "at every step, and as many times its parameters), without compilation.",
     )
     axes = figure.subplots()
-    values = _shown(metrics, "step-seconds")
+    values = shown(metrics, "step-seconds")
     names = [*_names(metrics, "nets"), UNSHARED]
     axes.barh(range(len(names)), values, color=COLORS[: len(names)], height=0.65)
     for place, value in enumerate(values.tolist()):
