@@ -49,9 +49,15 @@ from cnn_jax.instruments.symmetry import (
 )
 from cnn_jax.instruments.translations import (
     band_limit,
+    crop,
     fourier_shift,
     roll,
     slide,
+)
+from cnn_jax.instruments.warps import (
+    rescale,
+    rotate,
+    sample,
 )
 
 __all__ = [
@@ -63,6 +69,7 @@ __all__ = [
     "carry_jacobians",
     "consistency_of_batch_pairs",
     "coverage",
+    "crop",
     "effective_receptive_field",
     "equivariance_error",
     "equivariance_sides",
@@ -84,7 +91,10 @@ __all__ = [
     "predict_shifted",
     "realigned_sides",
     "relative_error",
+    "rescale",
     "roll",
+    "rotate",
+    "sample",
     "saturation",
     "shift_consistency",
     "shift_grid",
