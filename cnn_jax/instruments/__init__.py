@@ -18,6 +18,13 @@ from cnn_jax.instruments.gates import (
     gate_values,
     saturation,
 )
+from cnn_jax.instruments.generators import (
+    central_difference,
+    fourier_derivative,
+    rotation_generator,
+    scaling_generator,
+    translation_generator,
+)
 from cnn_jax.instruments.gradients import (
     carry_jacobians,
     half_life,
@@ -29,6 +36,12 @@ from cnn_jax.instruments.gradients import (
 from cnn_jax.instruments.layer_gradients import (
     activation_gradients,
     log_activation_gradients,
+)
+from cnn_jax.instruments.local_symmetry import (
+    LocalError,
+    layer_contributions,
+    local_equivariance_error,
+    local_equivariance_sides,
 )
 from cnn_jax.instruments.receptive_field import (
     bounding_box,
@@ -61,12 +74,14 @@ from cnn_jax.instruments.warps import (
 )
 
 __all__ = [
+    "LocalError",
     "Saturation",
     "activation_gradients",
     "agreement",
     "band_limit",
     "bounding_box",
     "carry_jacobians",
+    "central_difference",
     "consistency_of_batch_pairs",
     "coverage",
     "crop",
@@ -74,6 +89,7 @@ __all__ = [
     "equivariance_error",
     "equivariance_sides",
     "field_spread",
+    "fourier_derivative",
     "fourier_shift",
     "gate_values",
     "gradient_map",
@@ -81,6 +97,9 @@ __all__ = [
     "half_life",
     "invariance_error",
     "invariance_sides",
+    "layer_contributions",
+    "local_equivariance_error",
+    "local_equivariance_sides",
     "log_activation_gradients",
     "log_carry_gradients",
     "log_jacobian_norms",
@@ -94,9 +113,12 @@ __all__ = [
     "rescale",
     "roll",
     "rotate",
+    "rotation_generator",
     "sample",
     "saturation",
+    "scaling_generator",
     "shift_consistency",
     "shift_grid",
     "slide",
+    "translation_generator",
 ]
