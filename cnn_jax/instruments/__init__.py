@@ -33,6 +33,10 @@ from cnn_jax.instruments.gradients import (
     log_singular_values,
     lyapunov_slopes,
 )
+from cnn_jax.instruments.intervals import (
+    accuracy_interval,
+    image_half_width,
+)
 from cnn_jax.instruments.layer_gradients import (
     activation_gradients,
     log_activation_gradients,
@@ -76,6 +80,7 @@ from cnn_jax.instruments.warps import (
 __all__ = [
     "LocalError",
     "Saturation",
+    "accuracy_interval",
     "activation_gradients",
     "agreement",
     "band_limit",
@@ -95,6 +100,7 @@ __all__ = [
     "gradient_map",
     "gradient_support",
     "half_life",
+    "image_half_width",
     "invariance_error",
     "invariance_sides",
     "layer_contributions",
