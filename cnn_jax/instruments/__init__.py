@@ -7,7 +7,8 @@ a `params` pytree and knows nothing of the model behind them, so it works on any
 
 from cnn_jax.instruments.consistency import (
     agreement,
-    consistency_of_batch_pairs,
+    logit_change,
+    logits_moved,
     lost_by_moving,
     predict_shifted,
     shift_consistency,
@@ -46,6 +47,11 @@ from cnn_jax.instruments.local_symmetry import (
     layer_contributions,
     local_equivariance_error,
     local_equivariance_sides,
+)
+from cnn_jax.instruments.protocols import (
+    consistency_of_batch_pairs,
+    consistency_of_crops,
+    consistency_of_rolls,
 )
 from cnn_jax.instruments.receptive_field import (
     bounding_box,
@@ -88,6 +94,8 @@ __all__ = [
     "carry_jacobians",
     "central_difference",
     "consistency_of_batch_pairs",
+    "consistency_of_crops",
+    "consistency_of_rolls",
     "coverage",
     "crop",
     "effective_receptive_field",
@@ -110,6 +118,8 @@ __all__ = [
     "log_carry_gradients",
     "log_jacobian_norms",
     "log_singular_values",
+    "logit_change",
+    "logits_moved",
     "lost_by_moving",
     "lyapunov_slopes",
     "peak_displacement",
