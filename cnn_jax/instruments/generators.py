@@ -51,7 +51,8 @@ def fourier_derivative(inputs: jax.Array, axis: int) -> jax.Array:
 
         ∂x = F⁻¹( 2πi f · F(x) ),  f in cycles per pixel
 
-    The Nyquist frequency of an even axis has no derivative at the pixels: 0.
+    The real part is kept, without the Nyquist frequency of an even axis, whose
+    derivative at the pixels is 0.
 
     Args:
         inputs: [N, *spatial, C], real.
@@ -66,7 +67,6 @@ def fourier_derivative(inputs: jax.Array, axis: int) -> jax.Array:
     position, dtype = _position(inputs, axis), real_dtype(inputs)
     size = inputs.shape[position]
     frequencies = jnp.fft.fftfreq(size, dtype=dtype)
-    frequencies = jnp.where(2 * jnp.abs(frequencies) < 1, frequencies, 0)
     factor = jax.lax.complex(jnp.zeros_like(frequencies), 2 * jnp.pi * frequencies)
     shape = [1] * inputs.ndim
     shape[position] = size

@@ -82,11 +82,24 @@ def test_logits_are_those_of_each_moved_batch(move, motions):
         np.testing.assert_allclose(each, expected, atol=1e-5)
 
 
+def test_a_quarter_turn_loses_what_tells_rows_from_columns():
+    bars = jnp.zeros((2, 5, 5, 1)).at[0, 2].set(1.0).at[1, :, 2].set(1.0)
+
+    def apply(_, inputs):
+        rows, columns = jnp.sum(inputs, axis=2), jnp.sum(inputs, axis=1)
+        return jnp.stack([jnp.max(rows, (1, 2)), jnp.max(columns, (1, 2))], -1)
+
+    logits = logits_moved(apply, None, bars, np.asarray([90.0, 180.0]), move=rotate)
+    moved, clean = jnp.argmax(logits, -1), jnp.argmax(apply(None, bars), -1)
+    np.testing.assert_array_equal(lost_by_moving(clean, moved, [0, 1]), [0.5, 0.5])
+    np.testing.assert_array_equal(moved, [[1, 0], [0, 1]])
+
+
 def test_the_change_of_logits_is_in_units_of_their_spread():
     clean = np.asarray([[3.0, 0.0], [-3.0, 0.0]])  # 3 from their mean
-    moved = np.asarray([[[3.0, 4.0], [-3.0, 0.0]], [[3.0, 0.0], [-3.0, -1.0]]])
+    moved = np.asarray([[[3.0, 4.0], [-3.0, 0.0]], [[5.0, 0.0], [-3.0, -1.0]]])
     change = logit_change(clean, moved)
-    np.testing.assert_allclose(change, [4 / 3 / 2, 1 / 3 / 2], rtol=1e-6)
+    np.testing.assert_allclose(change, [(4 + 2) / 2 / 3, 1 / 2 / 3], rtol=1e-6)
     np.testing.assert_allclose(logit_change(5 * clean, 5 * moved), change, rtol=1e-6)
     still = np.ones((2, 3))
     np.testing.assert_array_equal(logit_change(still, still[None]), 0)

@@ -101,7 +101,7 @@ def _whole(images):
 
 
 def test_a_batch_shares_its_pair():
-    images = numbered(8, 5)
+    images = numbered(8, 5).at[4:].set(0)  # the second batch always agrees
     keys = jax.random.split(jax.random.key(1), 40)
 
     def sample(key):
@@ -109,7 +109,7 @@ def test_a_batch_shares_its_pair():
         return consistency_of_crops(key, place(25), None, images, **keywords)
 
     shares = jax.jit(jax.vmap(sample))(keys)
-    assert set(shares.tolist()) == {0.0, 0.5, 1.0}
+    assert set(shares.tolist()) == {0.5, 1.0}
 
 
 def test_what_protocols_cannot_draw_is_refused():
