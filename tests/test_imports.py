@@ -10,7 +10,10 @@ ROOT = Path(__file__).parents[1]
 # What each part may import of ours, and of flax, absl, matplotlib and the like.
 ALLOWED = {
     "cnn_jax/ops": ({"cnn_jax.ops"}, {"jax", "numpy"}),
-    "cnn_jax/instruments": ({"cnn_jax.ops", "cnn_jax.instruments"}, {"jax", "numpy"}),
+    "cnn_jax/instruments": (
+        {"cnn_jax.ops", "cnn_jax.instruments"},
+        {"jax", "numpy", "scipy"},  # jax itself requires scipy
+    ),
     "cnn_jax/layers": ({"cnn_jax.ops", "cnn_jax.layers"}, {"jax", "numpy", "flax"}),
     "cnn_jax/models": (
         {"cnn_jax.ops", "cnn_jax.layers", "cnn_jax.models"},

@@ -1,10 +1,13 @@
-"""What moving its input costs a classifier, over an exhaustive grid of shifts.
+"""What moving its input costs a classifier, over an exhaustive grid of motions.
 
 Agreement between predictions is no measure of quality: a constant classifier
 agrees with itself always. `lost_by_moving` is accuracy that a shift destroys,
-whatever the accuracy was; agreement stands beside it for comparison with papers.
+whatever the accuracy was; agreement stands beside it for comparison with papers
+(`protocols` holds theirs), and the change of the logits where no class flips.
 
-Shape letters: S shifts, N images, C channels.
+Every measure is one number per image, so that `accuracy_interval` can judge it.
+
+Shape letters: S shifts (or other motions), N images, C channels, K classes.
 """
 
 from collections.abc import Callable
@@ -18,26 +21,36 @@ from jax.typing import ArrayLike
 from cnn_jax.instruments.translations import slide
 
 
-def shift_grid(max_shift: int, rank: int = 2) -> np.ndarray:
-    """All integer shifts of max-norm up to `max_shift`, nearest to 0 first.
+def shift_grid(
+    max_shift: int, rank: int = 2, *, steps_per_pixel: int = 1
+) -> np.ndarray:
+    """All shifts of max-norm up to `max_shift`, nearest to 0 first.
 
     Args:
         max_shift: pixels, 0 or more.
         rank: number of spatial axes.
+        steps_per_pixel: 1 for whole pixels, 2 for halves too, and so on.
 
     Returns:
-        [(2·max_shift + 1)^rank, rank] integers; the first row is 0.
+        [(2·max_shift·steps_per_pixel + 1)^rank, rank] pixels, integers if
+        steps_per_pixel is 1, else floats (for `fourier_shift`); the first row is 0.
 
     Raises:
-        ValueError: `max_shift` is negative.
+        ValueError: `max_shift` is negative, or fewer than one step per pixel.
     """
     if max_shift < 0:
         raise ValueError(f"expected max_shift of 0 or more, got {max_shift}")
-    axis = np.arange(-max_shift, max_shift + 1)
+    if steps_per_pixel < 1:
+        raise ValueError(f"expected 1 step per pixel or more, got {steps_per_pixel}")
+    reach = max_shift * steps_per_pixel
+    axis = np.arange(-reach, reach + 1)
     grid = np.stack(np.meshgrid(*[axis] * rank, indexing="ij"), -1).reshape(-1, rank)
     size = np.abs(grid)
     order = np.lexsort((*(-grid.T[::-1]), size.sum(1), size.max(1)))
-    return grid[order].astype(np.int32)
+    ordered = grid[order].astype(np.int32)
+    if steps_per_pixel == 1:
+        return ordered
+    return ordered.astype(np.float32) / np.float32(steps_per_pixel)
 
 
 def predict_shifted(
@@ -59,7 +72,8 @@ def predict_shifted(
         params: whatever `apply` takes.
         images: [N, *spatial, C].
         shifts: [S, rank] pixels.
-        translate: `slide` (zero fill), `roll` (circular) or `fourier_shift`.
+        translate: `slide` (zero fill), `roll` (circular), `fourier_shift`,
+            `partial(slide, border="REFLECT")` or `partial(crop, size=...)`.
 
     Returns:
         [S, N] integers.
@@ -69,6 +83,34 @@ def predict_shifted(
         return jnp.argmax(apply(params, translate(images, shift)), axis=-1)
 
     return jax.lax.map(predict, jnp.asarray(shifts))
+
+
+def logits_moved(
+    apply: Callable[[Any, jax.Array], jax.Array],
+    params: Any,
+    images: jax.Array,
+    motions: ArrayLike,
+    *,
+    move: Callable[[jax.Array, jax.Array], jax.Array] = slide,
+) -> jax.Array:
+    """The logits of every image under every motion; `predict_shifted` keeps the class.
+
+        logits[s, n] = apply(params, T_s images)[n]
+
+    Args:
+        apply: (params, images) -> logits [N, K].
+        params: whatever `apply` takes.
+        images: [N, *spatial, C].
+        motions: [S, ...], what `move` takes: shifts in pixels [S, rank], angles in
+            degrees [S] for `rotate`, factors [S] for `rescale`.
+        move: (images, motion) -> images.
+
+    Returns:
+        [S, N, K].
+    """
+    return jax.lax.map(
+        lambda motion: apply(params, move(images, motion)), jnp.asarray(motions)
+    )
 
 
 def lost_by_moving(clean: ArrayLike, moved: ArrayLike, labels: ArrayLike) -> jax.Array:
@@ -108,12 +150,44 @@ def agreement(clean: ArrayLike, moved: ArrayLike) -> jax.Array:
     return jnp.mean((moved == clean[None]).astype(jnp.float32), axis=0)
 
 
+def logit_change(clean: ArrayLike, moved: ArrayLike) -> jax.Array:
+    """Per image, how far its logits move, in units of how far images lie apart.
+
+        change[n] = mean over s of ‖moved[s, n] - clean[n]‖ / spread
+        spread = √(mean over n of ‖clean[n] - mean over images of clean‖²)
+
+    The spread makes nets of different confidence comparable: doubling all logits
+    changes nothing. 1 means that a motion matters as much as another image would.
+
+    Args:
+        clean: [N, K] logits of the unmoved images.
+        moved: [S, N, K] logits of the moved ones.
+
+    Returns:
+        [N], without unit; 0 where nothing changes, also for a constant net.
+
+    Raises:
+        ValueError: moved logits that are not [S, N, K] of the clean ones.
+    """
+    clean, moved = jnp.asarray(clean), jnp.asarray(moved)
+    if clean.ndim != 2 or moved.shape[1:] != clean.shape:
+        raise ValueError(
+            f"expected logits [N, K] and moved ones [S, N, K], got {clean.shape} and "
+            f"{moved.shape}"
+        )
+    clean, moved = clean.astype(jnp.float32), moved.astype(jnp.float32)
+    apart = jnp.linalg.norm(clean - jnp.mean(clean, axis=0, keepdims=True), axis=-1)
+    spread = jnp.sqrt(jnp.mean(jnp.square(apart)))
+    change = jnp.mean(jnp.linalg.norm(moved - clean[None], axis=-1), axis=0)
+    return jnp.where(change == 0, 0.0, change / spread)
+
+
 def shift_consistency(predictions: ArrayLike) -> jax.Array:
     """Share of ordered pairs of *different* shifts that agree, per image.
 
         (Σ_c m_c² - S) / (S² - S),  m_c = number of the S shifts predicted as c
 
-    The exhaustive form of the sampled protocols (`consistency_of_batch_pairs`).
+    The exhaustive form of the sampled protocols (`protocols`).
 
     Args:
         predictions: [S, N] classes, S at least 2.
@@ -131,38 +205,3 @@ def shift_consistency(predictions: ArrayLike) -> jax.Array:
     equal = predictions[:, None] == predictions[None, :]
     pairs = jnp.sum(equal, axis=(0, 1)) - num_shifts
     return pairs / (num_shifts**2 - num_shifts)
-
-
-def consistency_of_batch_pairs(
-    key: jax.Array,
-    predictions: ArrayLike,
-    candidates: ArrayLike,
-    *,
-    batch_size: int = 64,
-) -> jax.Array:
-    """Shift consistency as papers sample it: one pair of shifts per batch.
-
-    Two shifts are drawn for each batch, independently and with replacement, and
-    the classes predicted at the two are compared; identical pairs count as agreeing.
-    Zhang 2019 draws offsets of a crop, Chaman and Dokmanic 2021 circular shifts from
-    randint(-m, m), which never returns +m: `candidates` says which shifts take part.
-
-    Args:
-        key: typed PRNG key.
-        predictions: [S, N] classes at S shifts.
-        candidates: indices into the S shifts that the protocol may draw.
-        batch_size: images that share a pair.
-
-    Returns:
-        [] share of images whose two predictions agree.
-
-    Reference: Zhang 2019, Making Convolutional Networks Shift-Invariant Again;
-    Chaman and Dokmanic 2021, Truly Shift-Invariant Convolutional Neural Networks.
-    """
-    predictions = jnp.asarray(predictions)
-    num_images = predictions.shape[1]
-    num_batches = -(-num_images // batch_size)
-    drawn = jax.random.choice(key, jnp.asarray(candidates), (num_batches, 2))
-    pair = jnp.repeat(drawn, batch_size, axis=0)[:num_images]
-    image = jnp.arange(num_images)
-    return jnp.mean(predictions[pair[:, 0], image] == predictions[pair[:, 1], image])

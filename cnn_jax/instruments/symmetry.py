@@ -1,4 +1,4 @@
-"""Does a function commute with a translation? Both sides of the identity.
+"""Does a function commute with a translation or a turn? Both sides of the identity.
 
 Layout: inputs and outputs are [N, *spatial, C]; shifts are those of `translations`.
 
@@ -74,7 +74,8 @@ def equivariance_sides(
         inputs: [N, *spatial, C].
         shift: [rank] pixels of the input, multiples of `stride`; may be traced.
         stride: product of the strides from input to output.
-        translate: `roll`, `slide` or `fourier_shift`.
+        translate: `roll`, `slide` or `fourier_shift`; or another motion, with `stride`
+            1 and what it takes for a shift: degrees for `rotate`, whatever the strides.
 
     Returns:
         (f(T x), T' f(x)), each [N, *spatial', C'].

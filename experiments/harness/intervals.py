@@ -8,12 +8,10 @@ Shape letters: R replicates (seeds, unless the claim names something else), N te
 images.
 
 The accuracy interval answers two questions at once: would other seeds say the same (t),
-and would other test images (b)? Its half-width is √(t² + b²). Where a few images are
-persistently hard for one arm, the images are a skewed sample: with b from percentiles
-or from the standard error of a paired bootstrap over images, one side erred in up to
-7 % of the runs below. The studentized bootstrap does not; b is its further end, in the
-closed form of Hall's transformation: no resampling noise, every level, and finite where
-only a handful of images tell the arms apart (resamples would too often hold none).
+and would other test images (b)? It comes with the instruments (`accuracy_interval`
+there, half-width √(t² + b²)), so that a user's own nets are judged by the same rule.
+With b from percentiles or from the standard error of a paired bootstrap over images,
+one side erred in up to 7 % of the runs below.
 
 Measured error rates: percent of the runs that say "supported" / "refuted" of a claim
 "> threshold" whose true value is exactly the threshold, where either is wrong. The aim
@@ -49,6 +47,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from cnn_jax.instruments import accuracy_interval, image_half_width
+from cnn_jax.instruments.intervals import student
+
+__all__ = [
+    "INTERVALS",
+    "LEVEL",
+    "RESAMPLES",
+    "Array",
+    "Ends",
+    "accuracy_interval",
+    "image_half_width",
+    "mean_interval",
+    "ratio_interval",
+    "share_interval",
+    "smallest_level",
+    "timing_interval",
+]
+
 LEVEL = 0.05
 RESAMPLES = 9_999
 
@@ -70,7 +86,7 @@ def mean_interval(values: Array, level: float = LEVEL) -> Ends:
 
     Reference: Student, The probable error of a mean, 1908.
     """
-    center, half_width = _student(values, level)
+    center, half_width = student(values, level)
     return center - half_width, center + half_width
 
 
@@ -105,52 +121,6 @@ def share_interval(counts: Array, level: float = LEVEL) -> Ends:
         low = stats.beta.ppf(level / 2, hits, draws - hits + 1)
         high = stats.beta.ppf(1 - level / 2, hits + 1, draws - hits)
     return np.where(hits > 0, low, 0.0), np.where(hits < draws, high, 1.0)
-
-
-def accuracy_interval(values: Array, level: float = LEVEL) -> Ends:
-    """Interval of an accuracy over a shared test set: x̄ ± √(t² + b²).
-
-    t is Student's half-width over the replicates' means, b the half-width over test
-    images of the replicates' mean (see `image_half_width`).
-
-    Args:
-      values: [..., R, N], per-image contributions in points, R >= 2.
-      level: probability of error, both sides together.
-
-    Returns:
-      Lower and upper ends [...], in points.
-    """
-    center, t = _student(values.mean(axis=-1), level)
-    half_width = np.hypot(t, image_half_width(values.mean(axis=-2), level))
-    return center - half_width, center + half_width
-
-
-def image_half_width(contributions: Array, level: float = LEVEL) -> Array:
-    """Further end of the studentized bootstrap over images, in closed form.
-
-    With the skewness γ of the contributions, g = γ/√N and the normal quantile z,
-    the studentized mean has the quantile (3/g)·(∛(1 + g·(z - g/6)) - 1); b is the
-    larger of the two ends times s/√N.
-
-    Args:
-      contributions: [..., N], each image's mean over the replicates.
-      level: probability of error, both sides together.
-
-    Returns:
-      b [...], in the unit of the contributions; 0 where all are equal.
-
-    Reference: Hall, On the removal of skewness by transformation, 1992.
-    """
-    deviations = contributions - contributions.mean(axis=-1, keepdims=True)
-    varies = np.ptp(contributions, axis=-1) > 0
-    spread = np.where(varies, np.sqrt((deviations**2).mean(axis=-1)), 1.0)
-    root = np.sqrt(contributions.shape[-1])
-    g = np.abs((deviations**3).mean(axis=-1)) / spread**3 / root
-    # Below 1e-6 the quotient is all rounding, and its limit is the normal quantile.
-    g = np.maximum(g, 1e-6)
-    z = stats.norm.ppf(1 - level / 2)
-    further = 3 / g * (1 - np.cbrt(1 - g * (z + g / 6)))
-    return np.where(varies, further * spread / root, 0.0)
 
 
 def timing_interval(seconds: Array, level: float = LEVEL) -> Ends:
@@ -197,12 +167,3 @@ def smallest_level(still: Callable[[float], bool], finest: float = 1e-12) -> flo
         middle = (low + high) / 2
         low, high = (low, middle) if still(float(np.exp(middle))) else (middle, high)
     return float(np.exp(high))
-
-
-def _student(values: Array, level: float) -> Ends:
-    replicates = values.shape[-1]
-    quantile = stats.t.ppf(1 - level / 2, replicates - 1)
-    varies = np.ptp(values, axis=-1) > 0
-    error = values.std(axis=-1, ddof=1) / np.sqrt(replicates)
-    center = np.where(varies, values.mean(axis=-1), values[..., 0])
-    return center, np.where(varies, quantile * error, 0.0)

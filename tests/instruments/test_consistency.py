@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from cnn_jax.instruments import (
+    accuracy_interval,
     agreement,
-    consistency_of_batch_pairs,
+    logit_change,
+    logits_moved,
     lost_by_moving,
     predict_shifted,
+    rescale,
     roll,
+    rotate,
     shift_consistency,
     shift_grid,
     slide,
@@ -37,6 +41,14 @@ def test_a_negative_grid_is_refused():
         shift_grid(-1)
 
 
+def test_steps_of_half_a_pixel_keep_the_order_and_the_reach():
+    grid = shift_grid(2, steps_per_pixel=2)
+    assert grid.shape == (81, 2)
+    np.testing.assert_array_equal(2 * grid, shift_grid(4))
+    with pytest.raises(ValueError, match="1 step per pixel or more, got 0"):
+        shift_grid(1, steps_per_pixel=0)
+
+
 @pytest.mark.parametrize("translate", [slide, roll])
 def test_predictions_are_those_of_each_moved_batch(translate):
     images = jax.random.normal(jax.random.key(0), (4, 5, 5, 1))
@@ -50,6 +62,61 @@ def test_predictions_are_those_of_each_moved_batch(translate):
     for shift, predicted in zip(shifts, predictions, strict=True):
         expected = jnp.argmax(apply(kernel, translate(images, shift)), -1)
         np.testing.assert_array_equal(predicted, expected)
+
+
+@pytest.mark.parametrize(
+    ("move", "motions"), [(rotate, [0.0, 20.0, -45.0]), (rescale, [1.0, 1.5])]
+)
+def test_logits_are_those_of_each_moved_batch(move, motions):
+    images = jax.random.normal(jax.random.key(0), (4, 5, 5, 1))
+    kernel = jax.random.normal(jax.random.key(1), (25, 3))
+
+    def apply(params, inputs):
+        return inputs.reshape(len(inputs), -1) @ params
+
+    logits = logits_moved(apply, kernel, images, np.asarray(motions), move=move)
+    assert logits.shape == (len(motions), 4, 3)
+    move_one = jax.jit(move)
+    for motion, each in zip(motions, logits, strict=True):
+        expected = apply(kernel, move_one(images, motion))
+        np.testing.assert_allclose(each, expected, atol=1e-5)
+
+
+def test_a_quarter_turn_loses_what_tells_rows_from_columns():
+    bars = jnp.zeros((2, 5, 5, 1)).at[0, 2].set(1.0).at[1, :, 2].set(1.0)
+
+    def apply(_, inputs):
+        rows, columns = jnp.sum(inputs, axis=2), jnp.sum(inputs, axis=1)
+        return jnp.stack([jnp.max(rows, (1, 2)), jnp.max(columns, (1, 2))], -1)
+
+    logits = logits_moved(apply, None, bars, np.asarray([90.0, 180.0]), move=rotate)
+    moved, clean = jnp.argmax(logits, -1), jnp.argmax(apply(None, bars), -1)
+    np.testing.assert_array_equal(lost_by_moving(clean, moved, [0, 1]), [0.5, 0.5])
+    np.testing.assert_array_equal(moved, [[1, 0], [0, 1]])
+
+
+def test_the_change_of_logits_is_in_units_of_their_spread():
+    clean = np.asarray([[3.0, 0.0], [-3.0, 0.0]])  # 3 from their mean
+    moved = np.asarray([[[3.0, 4.0], [-3.0, 0.0]], [[5.0, 0.0], [-3.0, -1.0]]])
+    change = logit_change(clean, moved)
+    np.testing.assert_allclose(change, [(4 + 2) / 2 / 3, 1 / 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(logit_change(5 * clean, 5 * moved), change, rtol=1e-6)
+    still = np.ones((2, 3))
+    np.testing.assert_array_equal(logit_change(still, still[None]), 0)
+    with pytest.raises(ValueError, match=r"\(2, 3\) and \(2, 3\)"):
+        logit_change(still, still)
+
+
+def test_the_cost_of_moving_has_an_interval_over_seeds_and_images():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 200)
+    clean, moved = labels, generator.integers(0, 3, (5, 4, 200))
+    lost = np.stack([lost_by_moving(clean, each, labels) for each in moved])
+    low, high = accuracy_interval(100 * lost)
+    assert low < 100 * lost.mean() < high
+    assert low < 100 * 2 / 3 < high
+    with pytest.raises(ValueError, match=r"R >= 2 replicates, got shape \(1, 200\)"):
+        accuracy_interval(lost[:1])
 
 
 def test_lost_by_moving_is_clean_accuracy_less_right_at_both():
@@ -89,33 +156,3 @@ def test_exhaustive_consistency_is_the_share_of_agreeing_pairs():
 def test_consistency_of_one_shift_is_refused():
     with pytest.raises(ValueError, match="2 shifts or more, got 1"):
         shift_consistency(jnp.zeros((1, 3), int))
-
-
-def test_sampled_pairs_average_to_the_share_with_identical_pairs_counted():
-    predictions = jax.random.randint(jax.random.key(2), (9, 64), 0, 3)
-    equal = np.asarray(predictions)[:, None] == np.asarray(predictions)[None]
-
-    def sample(key):
-        return consistency_of_batch_pairs(key, predictions, np.arange(9), batch_size=8)
-
-    drawn = jax.vmap(sample)(jax.random.split(jax.random.key(3), 2000))
-    np.testing.assert_allclose(drawn.mean(), equal.mean(), atol=0.01)
-
-
-def test_one_batch_shares_one_pair_and_candidates_limit_the_draw():
-    predictions = jnp.arange(5)[:, None] * jnp.ones((1, 10), int)
-    drawn = [
-        float(consistency_of_batch_pairs(key, predictions, np.asarray([1, 3])))
-        for key in jax.random.split(jax.random.key(4), 20)
-    ]
-    assert set(drawn) == {0.0, 1.0}
-    # Two batches of five, and only the first depends on the shift.
-    predictions = predictions.at[:, 5:].set(0)
-
-    def sample(key):
-        return consistency_of_batch_pairs(key, predictions, np.arange(5), batch_size=5)
-
-    drawn = jax.vmap(sample)(jax.random.split(jax.random.key(6), 20))
-    assert set(drawn.tolist()) == {0.5, 1.0}
-    only = consistency_of_batch_pairs(jax.random.key(5), predictions, np.asarray([2]))
-    assert only == 1

@@ -14,6 +14,7 @@ from cnn_jax.instruments import (
     realigned_sides,
     relative_error,
     roll,
+    rotate,
     slide,
 )
 
@@ -70,6 +71,21 @@ def test_subsampling_commutes_with_multiples_of_its_stride():
     np.testing.assert_allclose(left, right, atol=2e-6)
     with pytest.raises(ValueError, match=r"multiples of the stride 2, got \(1, 0\)"):
         equivariance_sides(subsample, None, images, (1, 0), stride=2)
+
+
+def test_a_turn_commutes_with_the_function_that_turns_and_not_with_a_shift():
+    square = jax.random.normal(jax.random.key(6), (2, 5, 5, 1))
+
+    def turn(_, inputs):
+        return jnp.rot90(inputs, axes=(1, 2))
+
+    error = equivariance_error(turn, None, square, 90.0, translate=rotate)
+    np.testing.assert_array_equal(error, 0)
+
+    def move(_, inputs):
+        return roll(inputs, (1, 0))
+
+    assert jnp.all(equivariance_error(move, None, square, 90.0, translate=rotate) > 0.5)
 
 
 def test_the_error_is_relative_to_the_outputs_that_did_not_move():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.instruments import band_limit, fourier_shift, roll, slide
+from cnn_jax.instruments import band_limit, crop, fourier_shift, roll, slide
 
 
 @pytest.fixture
@@ -30,6 +30,62 @@ def test_slide_moves_every_pixel_and_fills_with_zeros(images, shift):
             inside = 0 <= y < 7 and 0 <= x < 6
             expected = images[:, y, x] if inside else np.zeros((3, 2))
             np.testing.assert_array_equal(moved[:, row, column], expected)
+
+
+@pytest.mark.parametrize(
+    ("border", "mode"),
+    [("REFLECT", "reflect"), ("REPLICATE", "edge"), ("CIRCULAR", "wrap")],
+)
+@pytest.mark.parametrize("shift", [(2, -1), (-6, 3), (0, 5)])
+def test_slide_fills_from_the_border_as_padding_does(images, border, mode, shift):
+    padded = np.pad(images, [(0, 0), (8, 8), (8, 8), (0, 0)], mode=mode)
+    expected = padded[:, 8 - shift[0] :, 8 - shift[1] :][:, :7, :6]
+    np.testing.assert_array_equal(slide(images, shift, border=border), expected)
+
+
+def test_one_pixel_is_its_own_mirror_image():
+    row = jnp.arange(3.0).reshape(1, 1, 3, 1)
+    np.testing.assert_array_equal(slide(row, (4, 0), border="REFLECT"), row)
+
+
+def test_an_unknown_border_is_refused(images):
+    with pytest.raises(ValueError, match=r"border: expected one of .*got 'SAME'"):
+        slide(images, (0, 1), border="SAME")
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (1, -1), (-2, 1)])
+def test_a_crop_moves_the_content_by_the_shift(images, shift):
+    top, left = 2 - shift[0], 1 - shift[1]
+    expected = images[:, top : top + 3, left : left + 4]
+    np.testing.assert_array_equal(crop(images, shift, size=(3, 4)), expected)
+    traced = jax.jit(lambda shift: crop(images, shift, size=(3, 4)))(jnp.asarray(shift))
+    np.testing.assert_array_equal(traced, expected)
+
+
+@pytest.mark.parametrize(("shift", "lost"), [((0, 2), 0), ((0, -2), 3)])
+def test_a_traced_crop_out_of_the_image_is_not_a_number(images, shift, lost):
+    moved = jax.jit(lambda shift: crop(images, shift, size=(3, 4)))(jnp.asarray(shift))
+    outside = np.arange(4) == lost
+    np.testing.assert_array_equal(
+        np.isnan(moved), np.broadcast_to(outside[:, None], moved.shape)
+    )
+
+
+def test_a_crop_out_of_the_image_is_refused(images):
+    with pytest.raises(ValueError, match="shift of -1 to 1 on axis 2, from 6 to 4"):
+        crop(images, (0, 2), size=(3, 4))
+
+
+@pytest.mark.parametrize("size", [(8, 4), (3,), (0, 3)])
+def test_a_crop_larger_than_the_image_is_refused(images, size):
+    with pytest.raises(ValueError, match=r"expected a size of 1 to \(7, 6\)"):
+        crop(images, (0, 0), size=size)
+
+
+@pytest.mark.parametrize("move", [roll, slide, lambda x, s: crop(x, s, size=(3, 3))])
+def test_a_fraction_of_a_pixel_is_refused_where_it_would_be_cut_off(images, move):
+    with pytest.raises(ValueError, match="expected a shift of integers, got float32"):
+        move(images, jnp.asarray((0.5, 0.0)))
 
 
 def test_shifts_may_be_traced_and_mapped(images):
@@ -88,3 +144,16 @@ def test_band_limit_removes_the_frequencies_from_the_cutoff_on_and_no_others(cut
     before[:, np.abs(np.fft.fftfreq(8)) >= cutoff] = 0
     before[:, :, np.abs(np.fft.fftfreq(6)) >= cutoff] = 0
     np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_a_fourier_shift_has_the_precision_of_its_inputs(images):
+    with jax.enable_x64(True):
+        wave = np.sin(2 * np.pi * 2 * np.arange(7) / 7).reshape(1, 7, 1)
+        moved = fourier_shift(jnp.asarray(wave), (0.3,))
+        expected = np.sin(2 * np.pi * 2 * (np.arange(7) - 0.3) / 7)
+        np.testing.assert_allclose(moved[0, :, 0], expected, atol=1e-13)
+    half = images.astype(jnp.bfloat16)
+    moved = fourier_shift(half, (0.3, 0.5))
+    assert moved.dtype == jnp.bfloat16
+    expected = fourier_shift(half.astype(jnp.float32), (0.3, 0.5)).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(moved, expected)
