@@ -79,10 +79,10 @@ def predict_shifted(
         [S, N] integers.
     """
 
-    def predict(shift: jax.Array) -> jax.Array:
-        return jnp.argmax(apply(params, translate(images, shift)), axis=-1)
+    def predict(params: Any, images: jax.Array) -> jax.Array:
+        return jnp.argmax(apply(params, images), axis=-1)
 
-    return jax.lax.map(predict, jnp.asarray(shifts))
+    return logits_moved(predict, params, images, shifts, move=translate)
 
 
 def logits_moved(

@@ -1,6 +1,6 @@
 """What the notes state about gated cells themselves, with rules and controls."""
 
-from experiments.harness.claims import Claim, Control, Part, Relation
+from experiments.harness.claims import Claim, Control, Expected, Part, Relation
 
 
 def _control(
@@ -157,6 +157,34 @@ _GRU = (
 )
 
 _LESS = "The smaller the reset gate, the less of the last state enters the candidate"
+
+
+def _changes(name: str) -> Control:
+    return _control(
+        f"gru-reset/{name}",
+        "one",
+        "At r = 1 the state does change the candidate.",
+        "candidate-change/one",
+        ">",
+        1e-2,
+    )
+
+
+def _increases(name: str, reading: str, expected: Expected, control: Control) -> Claim:
+    """How often more of the state enters as the gate falls."""
+    return Claim(
+        id=f"gru-reset/{name}",
+        statement=f"{_LESS} ({reading}).",
+        source="S4",
+        kind="law",
+        expected=expected,
+        metric=f"increases/{name}",
+        relation="=",
+        threshold=0,
+        controls=(control,),
+    )
+
+
 _RESET = (
     Claim(
         id="gru-reset/zero",
@@ -167,55 +195,20 @@ _RESET = (
         metric="candidate-change/zero",
         relation="<",
         threshold=1e-6,
-        controls=(
-            _control(
-                "gru-reset/zero",
-                "one",
-                "At r = 1 the state does change the candidate.",
-                "candidate-change/one",
-                ">",
-                1e-2,
-            ),
-        ),
+        controls=(_changes("zero"),),
     ),
-    Claim(
-        id="gru-reset/scalar",
-        statement=f"{_LESS} (a scalar gate).",
-        source="S4",
-        kind="law",
-        expected="yes",
-        metric="increases/scalar",
-        relation="=",
-        threshold=0,
-        controls=(
-            _control(
-                "gru-reset/scalar",
-                "one",
-                "At r = 1 the state does change the candidate.",
-                "candidate-change/one",
-                ">",
-                1e-2,
-            ),
-        ),
-    ),
-    Claim(
-        id="gru-reset/vector",
-        statement=f"{_LESS} (a gate per unit).",
-        source="S4",
-        kind="law",
-        expected="no",
-        metric="increases/vector",
-        relation="=",
-        threshold=0,
-        controls=(
-            _control(
-                "gru-reset/vector",
-                "alike",
-                "In the same example less does enter where both units are reset alike.",
-                "decreases/alike",
-                "=",
-                1,
-            ),
+    _increases("scalar", "a scalar gate", "yes", _changes("scalar")),
+    _increases(
+        "vector",
+        "a gate per unit",
+        "no",
+        _control(
+            "gru-reset/vector",
+            "alike",
+            "In the same example less does enter where both units are reset alike.",
+            "decreases/alike",
+            "=",
+            1,
         ),
     ),
 )
