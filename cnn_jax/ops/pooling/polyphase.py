@@ -10,6 +10,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from cnn_jax.ops.dtypes import accumulator
+from cnn_jax.ops.meshes import zeros_beside
 from cnn_jax.ops.pooling.antialiased import spatial_strides
 from cnn_jax.ops.pooling.frames import frame
 from cnn_jax.ops.pooling.norms import scale_of
@@ -34,7 +35,7 @@ def polyphase_pool(inputs: ArrayLike, strides: int | Sequence[int]) -> Array:
 
     (P positions of a grid), which no order of summation changes; equal ones by the
     largest hash of a rotation of the grid, which only its contents change. Grids that
-    tie in both are rotations of each other, but for one pair in 2^32 of different
+    tie in both are rotations of each other, but for one pair in 2^31 of different
     ones; which of them is taken then shows only in where the outputs begin.
 
     Other sizes are extended by zeros at the end to the next multiple. Then the law
@@ -89,24 +90,43 @@ def _every(
 @partial(jax.jit, static_argnums=1, inline=True)
 def _winners(inputs: Array, strides: tuple[int, ...]) -> Array:
     """[N, *spatial, C] -> a* of every image, [N], row-major in its offset."""
-    pixels = _energies(inputs, strides), _rotation_hashes(inputs, strides)
-    energies, hashes = (_grids(each, strides) for each in pixels)
-    scores = jnp.sum(energies, axis=2, dtype=jnp.int32)
-    # Unsigned numbers from 0: a grid that is not in the lead has hash 0.
+    scores = _energies(inputs, strides)
     leading = scores == jnp.max(scores, axis=1, keepdims=True)
-    return jnp.argmax(jnp.where(leading, jnp.max(hashes, axis=2), 0), axis=1)
+    tied = jnp.any(jnp.sum(leading, axis=1, dtype=jnp.int32) > 1)
+
+    def hashes() -> Array:
+        return jnp.max(_grids(_rotation_hashes(inputs, strides), strides), axis=2)
+
+    def nothing() -> Array:
+        return zeros_beside(inputs, scores.shape, jnp.uint32)
+
+    found = lax.cond(tied, hashes, nothing)
+    # Of hashes from 0 to 2^32 − 1 those of the leaders are looked at alone.
+    return jnp.argmax(jnp.where(leading, found | jnp.uint32(1), 0), axis=1)
 
 
 def _energies(inputs: Array, strides: tuple[int, ...]) -> Array:
-    """Σ_c ⌊2^b · (x / m)²⌋ of every pixel, int32 [N, *spatial]."""
-    num_images, *spatial, channels = inputs.shape
-    terms = math.prod(spatial) // math.prod(strides) * channels
+    """Σ ⌊2^b · (x / m)²⌋ of every grid, int32 [N, Π strides], row-major."""
+    terms = math.prod(inputs.shape[1:]) // math.prod(strides)
     levels = 2.0 ** (30 - math.ceil(math.log2(terms)))
     wide = inputs.astype(accumulator(inputs.dtype))
-    flat = wide.reshape(num_images, math.prod(spatial) * channels)
-    scale = scale_of(jnp.max(abs(flat), axis=1)).reshape(-1, *(1,) * (wide.ndim - 1))
-    whole = (jnp.square(wide / scale) * levels).astype(jnp.int32)
-    return jnp.sum(whole, axis=-1, dtype=jnp.int32)
+    axes = tuple(range(1, inputs.ndim - 1))
+    largest = jnp.max(jnp.max(abs(wide), axis=axes), axis=1)
+    scale = scale_of(largest).reshape(-1, *(1,) * (inputs.ndim - 1))
+    energies = (jnp.square(wide / scale) * levels).astype(jnp.int32)
+    return jnp.sum(_grids(_sum_channels(energies), strides), axis=2, dtype=jnp.int32)
+
+
+def _sum_channels(values: Array) -> Array:
+    """Σ_c of whole numbers, [N, *spatial].
+
+    Halves are added while that can be done, as XLA sums neighbors one by one on CPUs.
+    """
+    for _ in range(3):
+        if values.shape[-1] % 2 == 0:
+            first, second = jnp.split(values, 2, axis=-1)
+            values = first + second
+    return jnp.sum(values, axis=-1, dtype=values.dtype)
 
 
 def _rotation_hashes(inputs: Array, strides: tuple[int, ...]) -> Array:
@@ -117,7 +137,7 @@ def _rotation_hashes(inputs: Array, strides: tuple[int, ...]) -> Array:
     words = _words(inputs)
     channels = jnp.arange(words.shape[-1], dtype=jnp.uint32) * jnp.uint32(_ODD)
     seeded = words + channels.reshape((1,) * (words.ndim - 1) + channels.shape)
-    hashes = jnp.sum(_mix(seeded), axis=-1, dtype=jnp.uint32)
+    hashes = _sum_channels(_mix(seeded))
     for axis, stride in enumerate(strides, start=1):
         rounds = math.ceil(math.log2(hashes.shape[axis] // stride))
         # A loop, as XLA would compute the rounds before anew for each use of them.
