@@ -87,14 +87,11 @@ def telling(found: Results) -> str:
 
 
 def means(found: Results) -> list[float]:
-    """Geometric means with gradient: max pools over linen, then all over torch."""
-    windows = [
-        speed
-        for title, speed in _speeds(found, "gradients", "linen").items()
-        if title.startswith("max ")
-    ]
-    by_torch = _speeds(found, "gradients", "torch").values()
-    return [geometric_mean(windows), geometric_mean([*by_torch])]
+    """Geometric means with gradient: max pools over linen, all and max over torch."""
+    by_linen, by_torch = (_speeds(found, "gradients", peer) for peer in _PEERS)
+    windows = [by_linen[title] for title in by_linen if title.startswith("max ")]
+    maxima = [by_torch[title] for title in by_torch if title.startswith("max")]
+    return [geometric_mean(each) for each in (windows, [*by_torch.values()], maxima)]
 
 
 def _times(found: Results) -> str:
