@@ -27,7 +27,7 @@ class RNN(nn.RNN):
 
     Attributes:
       chunk_length: steps whose states are kept at once for the gradient, as in
-        `ops.lstm`; None keeps all.
+        `ops.lstm`; None keeps all. Not with cells of flax.linen's own.
     """
 
     chunk_length: int | None = None
@@ -44,7 +44,7 @@ class RNN(nn.RNN):
         reverse: bool | None = None,
         keep_order: bool | None = None,
     ) -> Any:
-        """[*N, T, D] -> outputs [*N, T, H], or (carry, outputs) with return_carry"""
+        """[*N, T, D] -> outputs [*N, T, H or P], or (carry, outputs) if return_carry"""
         given = {
             "return_carry": return_carry,
             "time_major": time_major,
@@ -52,6 +52,11 @@ class RNN(nn.RNN):
             "keep_order": keep_order,
         }
         if not isinstance(self.cell, SimpleCell | LSTMCell | GRUCell):
+            if self.chunk_length is not None:
+                raise ValueError(
+                    "chunk_length: expected None with a cell that is not of "
+                    f"cnn_jax.layers, got {self.chunk_length}"
+                )
             return super().__call__(
                 inputs,
                 initial_carry=initial_carry,

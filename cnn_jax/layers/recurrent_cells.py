@@ -51,7 +51,8 @@ class LSTMCell(nn.LSTMCell):
 
     Parameters: ii/kernel, if/kernel, ig/kernel, io/kernel [D, H]; hi/kernel, ...
     [H or P, H] and hi/bias, ... [H]; projection/kernel [H, P] and peephole/i, f, o [H]
-    where asked for. Fields as there, and those of the cell's variants.
+    where asked for; no if, hf and peephole/f where gates are coupled. Fields as there,
+    and those of the cell's variants.
 
     Attributes:
       forget_bias: added to what `bias_init` draws for the forget gate; where gates are
@@ -77,7 +78,8 @@ class LSTMCell(nn.LSTMCell):
     def parameters(self, in_features: int) -> dict[str, Any]:
         """The tree that `ops.lstm` takes."""
         inits = self._bias_inits()
-        state_size = self.projection_features or self.features
+        projected = self.projection_features
+        state_size = self.features if projected is None else projected
         gates = "igo" if self.coupled else "ifgo"
         params: dict[str, Any] = {}
         for name in gates:
@@ -85,9 +87,9 @@ class LSTMCell(nn.LSTMCell):
             params[f"h{name}"] = _dense(
                 self, f"h{name}", state_size, True, inits.get(name)
             )
-        if self.projection_features is not None:
+        if projected is not None:
             projection = _Dense(
-                self.projection_features,
+                projected,
                 False,
                 self.kernel_init,
                 self.bias_init,
@@ -115,14 +117,14 @@ class LSTMCell(nn.LSTMCell):
     def __call__(
         self, carry: tuple[Array, Array], inputs: Array
     ) -> tuple[tuple[Array, Array], Array]:
-        """(c, h) [*N, H] each, inputs [*N, D] -> ((c', h'), h')"""
+        """c [*N, H], h [*N, H or P], inputs [*N, D] -> ((c', h'), h')"""
         inputs, params = _drawn(self, inputs)
         return ops.lstm_step(params, carry, inputs, **self.options())
 
     def over_time(
         self, inputs: Array, carry: tuple[Array, Array], **time: Any
     ) -> tuple[Any, Array]:
-        """[*N, T, D] -> (carry, outputs [*N, T, H])"""
+        """[*N, T, D] -> (carry, outputs [*N, T, H or P])"""
         inputs, params = _drawn(self, inputs)
         return ops.lstm(params, inputs, carry, **time, **self.options())
 

@@ -39,10 +39,6 @@ Objective = Callable[[np.ndarray], tuple[Any, Any]]
 Hessian = Callable[[np.ndarray], Any]
 
 
-class _Arrived(Exception):
-    """The gradient is small enough; holds the params and the share that is left."""
-
-
 def init(generator: np.random.Generator, sizes: list[int]) -> list[tuple]:
     """Glorot's normal kernels and zero biases."""
     return [
@@ -84,6 +80,35 @@ class End(NamedTuple):
     calls: int
 
 
+class _Visited:
+    """The objective, whose gradient is remembered where it was taken last."""
+
+    def __init__(self, objective: Objective, start: np.ndarray) -> None:
+        self._objective = objective
+        self._first = np.linalg.norm(objective(start)[1])
+        self._at = np.full_like(start, np.nan)
+        self._left = np.inf
+        self.calls = 0
+
+    def evaluate(self, params: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, gradient = self._objective(params)
+        self.calls += 1
+        self._at = params.copy()
+        self._left = float(np.linalg.norm(gradient) / self._first)
+        return float(loss), np.asarray(gradient)
+
+    def left(self, params: np.ndarray) -> float:
+        """Norm of the gradient over that at the start."""
+        if not np.array_equal(params, self._at):
+            self.evaluate(params)
+        return self._left
+
+    def stop(self, intermediate_result: scipy.optimize.OptimizeResult) -> None:
+        """After every step that was taken; points that are only tried do not count."""
+        if self.left(intermediate_result.x) < TOLERANCE:
+            raise StopIteration
+
+
 def minimize(
     objective: Objective, hessian: Hessian, start: np.ndarray, budget: int
 ) -> End:
@@ -95,18 +120,7 @@ def minimize(
         start: [P].
         budget: the most iterations of L-BFGS.
     """
-    first = np.linalg.norm(objective(start)[1])
-    calls = 0
-
-    def evaluate(params: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal calls
-        calls += 1
-        loss, gradient = objective(params)
-        left = float(np.linalg.norm(gradient) / first)
-        if left < TOLERANCE:
-            raise _Arrived(params.copy(), left)
-        return float(loss), np.asarray(gradient)
-
+    visited = _Visited(objective, start)
     at = start
     limits = {"maxiter": budget, "maxfun": 20 * budget, "maxcor": MEMORY}
     methods = {
@@ -114,14 +128,18 @@ def minimize(
         "Newton": ("trust-exact", {"hess": hessian}, {"maxiter": NEWTON, "gtol": 0}),
     }
     for name, (method, more, options) in methods.items():
-        try:
-            at = scipy.optimize.minimize(
-                evaluate, at, jac=True, method=method, options=options, **more
-            ).x
-        except _Arrived as arrived:
-            params, left = arrived.args
-            return End(params, left, name, calls)
-    return End(at, float(np.linalg.norm(objective(at)[1]) / first), METHODS[-1], calls)
+        at = scipy.optimize.minimize(
+            visited.evaluate,
+            at,
+            jac=True,
+            method=method,
+            options=options,
+            callback=visited.stop,
+            **more,
+        ).x
+        if visited.left(at) < TOLERANCE:
+            return End(at, visited.left(at), name, visited.calls)
+    return End(at, visited.left(at), METHODS[-1], visited.calls)
 
 
 def _problem(

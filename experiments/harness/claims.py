@@ -69,11 +69,12 @@ class Part:
       replicate: what R counts, where it is not the seed ("photograph", "speaker").
       statistical: for a law whose seeds are pooled into one z or chi-squared per
         evaluation already; its metric has a leading axis of length 1.
-      least: the fewest replicates that decide; 0: five, of a timing 20 repeats.
-      censored: name of a metric [R]: where the budget ended before the quantity was
-        seen and its true value is nearer to the rule, 1 or True, so that the rule
-        cannot be refuted; where it is further from the rule, -1, so that it cannot be
-        supported.
+      least: the fewest replicates that decide, where it is more than five, or of a
+        timing 20 repeats.
+      censored: name of a metric [R] or [1]: where the budget ended before the
+        quantity was seen and its true value is nearer to the rule, 1 or True, so that
+        the rule cannot be refuted; where it is further from the rule, -1, so that it
+        cannot be supported.
       counts_nonfinite: the quantity is *how many* values of each replicate are not
         finite (diverged runs); otherwise a non-finite value is invalid.
     """
@@ -238,6 +239,11 @@ def _check_kind(rule: Part, kind: str) -> None:
         raise ValueError(
             f"{rule.metric}: expected a law or a count for '=' and for statistical, "
             "got a conditional claim: the interval of a mean never is one point"
+        )
+    if kind != "conditional" and rule.least:
+        raise ValueError(
+            f"{rule.metric}: expected least for a conditional claim only, got "
+            f"{rule.least} for a {kind}"
         )
     if kind != "conditional" and rule.estimate != "mean":
         raise ValueError(

@@ -161,7 +161,7 @@ def _find_conditional(part: Part, metric: Metric, parts: int) -> Finding:
     """The interval decides, given enough replicates and nothing but finite values."""
     values = replicates(part, metric)
     timing = part.estimate == "timing"
-    least = part.least or (LEAST_REPEATS if timing else LEAST_REPLICATES)
+    least = max(part.least, LEAST_REPEATS if timing else LEAST_REPLICATES)
     few = len(values) < least
     unit = "repeat" if timing else part.replicate
     notes = [f"{len(values)} of {least} {unit}s"] if few else []

@@ -47,22 +47,25 @@ def publish(run: Path, root: Path = REPOSITORY, folder: Path = modules.FOLDER) -
     with directory.finished(run) as result:
         figures = sorted((run / directory.FIGURES).glob("*.svg"))
         headline = [(each.name, each.read_bytes()) for each in figures[:1]]
-        words = _words(run / directory.METRICS)
+        tables = _words(run / directory.METRICS)
     readme = root / "README.md"
     before, after = _around(readme)
     target = root / "results" / result["experiment"]
     kept = portable(result)
     if flags := differing(result, folder):
-        target /= re.sub(r"[^A-Za-z0-9.]+", "-", flags).strip("-")
+        words = flags.replace("=-", "=minus")
+        target /= re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")
         kept["flags"] = flags
     content = strict_json.dumps(kept, indent=1) + "\n"
     directory.write_whole(target / directory.RESULT, content)
-    if words:
-        directory.write_whole(target / TABLES, words)
+    if tables:
+        directory.write_whole(target / TABLES, tables)
+    else:
+        (target / TABLES).unlink(missing_ok=True)
     for name, drawing in headline:
         directory.write_whole(target / name.partition("-")[2], drawing)
-    tables = render_results(root / "results")
-    directory.write_whole(readme, f"{before}{BEGIN}\n{tables}{END}{after}")
+    sections = render_results(root / "results")
+    directory.write_whole(readme, f"{before}{BEGIN}\n{sections}{END}{after}")
     print(f"{target / directory.RESULT}\n{readme}")
     if result["environment"].get("dirty"):
         print("the run's source had changes that are in no commit")

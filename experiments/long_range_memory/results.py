@@ -48,7 +48,9 @@ def net_metrics(results: Results) -> Metrics:
         if task_name not in MADE:
             continue
         metrics[f"loss-over-chance/{arm}"] = trained.test_loss / task.chance
-        metrics[f"falling/{arm}"] = np.asarray([trained.falling])
+        # Below the rule of a recurrent net lies more training, above a CNN's less.
+        side = -1 if net.name in CONVOLUTIONAL else 1
+        metrics[f"falling/{arm}"] = np.asarray([side * trained.falling])
         if net.name in CONVOLUTIONAL:
             less = net.field - bound(net.name, task_name, task)
             metrics[f"field-less-bound/{arm}"] = np.asarray([less])

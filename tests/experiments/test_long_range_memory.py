@@ -367,7 +367,14 @@ def test_metrics_of_known_nets():
     }
     metrics: Any = net_metrics(results)
     np.testing.assert_allclose(metrics["loss-over-chance/gru-copy"], [2] * 5)
-    assert metrics["falling/gru-copy"].tolist() == [False]
+    assert metrics["falling/gru-copy"].tolist() == [0]
+    curve = np.broadcast_to(np.geomspace(1, 0.1, LOOKS)[:, None], (5, LOOKS, 2))
+    fallen = Trained(np.zeros((5, 1)), curve, curve)
+    unfinished: Any = net_metrics(
+        {each: results[each]._replace(trained=fallen) for each in results}
+    )
+    assert unfinished["falling/gru-copy"].tolist() == [1]
+    assert unfinished["falling/dilated-copy"].tolist() == [-1]
     assert metrics["params-over-dilated/dilated-copy"].tolist() == [1]
     assert metrics["field-less-bound/shallow-copy"].tolist() == [5 - 100]
     assert metrics["field-less-bound/shallow-adding"].tolist() == [3 - 5]

@@ -85,8 +85,16 @@ def test_every_claim_of_an_experiment_is_measured(experiment, tmp_path):
         assert claim["verdict"] not in ("not measured", "invalid"), claim["id"]
         if claim["kind"] in ("law", "count"):
             assert claim["verdict"] == counted[claim["expected"]], claim["id"]
+    # What a conditional claim judges depends on training, which --quick cuts short.
+    trained = {each.metric for each in claims if each.kind == "conditional"}
+    unsure = {
+        control.id
+        for each in claims
+        for control in each.controls
+        if control.metric in trained
+    }
     for control in result["controls"]:
-        if control["kind"] in ("law", "count"):
+        if control["kind"] in ("law", "count") and control["id"] not in unsure:
             assert control["verdict"] == "supported", control["id"]
     assert len(list((run / "figures").iterdir())) == num_figures
 

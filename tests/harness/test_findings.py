@@ -293,6 +293,14 @@ def test_a_row_may_ask_for_more_replicates_than_five():
     assert found.note.startswith("99 of 100 draws")
 
 
+def test_a_row_cannot_ask_for_fewer_replicates_than_five():
+    claim = conditional(">", 0.5, least=2)
+    assert verdict(claim, SURE[:4]) == "inconclusive"
+    assert verdict(claim, SURE) == "supported"
+    with pytest.raises(ValueError, match="least for a conditional claim only, got 9"):
+        law("<", 1e-5, least=9)
+
+
 def test_an_absent_metric_is_not_measured():
     found = judged(law("<", 1e-5, requires="--arms=all"))
     assert found.verdict == "not measured"

@@ -91,7 +91,9 @@ def test_a_quarter_turn_loses_what_tells_rows_from_columns():
 
     logits = logits_moved(apply, None, bars, np.asarray([90.0, 180.0]), move=rotate)
     moved, clean = jnp.argmax(logits, -1), jnp.argmax(apply(None, bars), -1)
-    np.testing.assert_array_equal(lost_by_moving(clean, moved, [0, 1]), [0.5, 0.5])
+    np.testing.assert_array_equal(
+        lost_by_moving(clean, moved, np.asarray([0, 1])), [0.5, 0.5]
+    )
     np.testing.assert_array_equal(moved, [[1, 0], [0, 1]])
 
 

@@ -114,6 +114,9 @@ def test_a_cell_of_flax_linen_runs_as_there():
     ours, theirs = layers.RNN(nn.MGUCell(4)), nn.RNN(nn.MGUCell(4))
     variables = theirs.init(KEY, inputs)
     assert_same_trees(ours.apply(variables, inputs), theirs.apply(variables, inputs))
+    chunked = layers.RNN(nn.MGUCell(4), chunk_length=2)
+    with pytest.raises(ValueError, match=r"not of cnn_jax\.layers, got 2"):
+        chunked.apply(variables, inputs)
 
 
 @pytest.mark.parametrize(
