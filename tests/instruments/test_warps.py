@@ -121,7 +121,8 @@ def test_samples_take_any_shape_of_positions(images):
     read = jax.jit(sample)
     values = read(images, positions)
     assert values.shape == (2, 3, 1, 2, 2)
-    np.testing.assert_array_equal(values[:, 1, 0, 1], read(images, positions[1, 0, 1]))
+    alone = read(images, positions[1, 0, 1])
+    np.testing.assert_allclose(values[:, 1, 0, 1], alone, rtol=1e-6)
 
 
 @pytest.mark.parametrize("border", ["REFLECT", "CIRCULAR", "REPLICATE"])
