@@ -183,3 +183,30 @@ def test_the_only_scatters_have_places_that_are_known_to_differ():
     assert "select_and_scatter" not in text
     scatters = text.count('"stablehlo.scatter"(')
     assert scatters == text.count("unique_indices = true") == 3
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: ops.max_pool(x, (3, 3), (2, 2)),
+        lambda x: ops.max_pool(x, (40, 1)),
+        ops.global_max_pool,
+        lambda x: ops.adaptive_max_pool(x, (3, 2)),
+    ],
+)
+def test_inputs_that_the_compiler_computes_anew_lose_no_gradient(pool):
+    draws = np.random.default_rng(3).normal(size=(3, 2, 44, 5, 4)).astype(np.float32)
+
+    @jax.jit
+    def total(x, scale, shift):
+        def loss(x, shift):
+            pooled = pool(jnp.tanh(x * scale) * scale + shift * x)
+            return jnp.sum(pooled), pooled.size
+
+        (_, num_windows), (_, slope) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
+            x, shift
+        )
+        return jnp.sum(slope / x), num_windows
+
+    found, num_windows = total(*draws)
+    np.testing.assert_allclose(found, num_windows, rtol=1e-4)

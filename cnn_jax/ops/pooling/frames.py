@@ -5,6 +5,7 @@ Shape letters as in `windows`: inputs [N, *spatial, C], N any number of leading 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -115,6 +116,27 @@ def limit(dtype: jnp.dtype, which: str) -> float | int:
     if dtype == jnp.bool_:
         return which == "max"
     return getattr(jnp.iinfo(dtype), which)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def largest(inputs: Array, axis: int) -> Array:
+    """jnp.max along one axis; equal maxima share the gradient, and one always has it.
+
+    jnp.max looks for inputs equal to the maximum. Where a compiler computes the inputs
+    once for either, rounding may differ and none is: then it is the place of the first.
+    """
+    return jnp.max(inputs, axis)
+
+
+@largest.defjvp
+def _largest_jvp(axis: int, primals, tangents):
+    (inputs,), (tangent,) = primals, tangents
+    outputs = largest(inputs, axis)
+    place = jnp.expand_dims(jnp.argmax(inputs, axis), axis)
+    first = place == lax.broadcasted_iota(place.dtype, inputs.shape, axis)
+    ours = (inputs == jnp.expand_dims(outputs, axis)) | first
+    number = jnp.sum(ours, axis, dtype=inputs.dtype)
+    return outputs, jnp.sum(jnp.where(ours, tangent, 0), axis) / number
 
 
 def tree(operation: Callable[[Terms, Terms], Terms], terms: list[Terms]) -> Terms:

@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from cnn_jax.ops.dtypes import accumulator, output_dtype
-from cnn_jax.ops.pooling.frames import frame, limit, tree
+from cnn_jax.ops.pooling.frames import frame, largest, limit, tree
 from cnn_jax.ops.windows import canonical
 
 
@@ -36,7 +36,7 @@ def adaptive_max_pool(inputs: ArrayLike, output_shape: Sequence[int]) -> Array:
     Raises:
       ValueError: not 1 to 3 sizes, one below 1, too few axes, or an empty one.
     """
-    return _adaptive(jnp.asarray(inputs), output_shape, jnp.max)
+    return _adaptive(jnp.asarray(inputs), output_shape, largest)
 
 
 def adaptive_avg_pool(inputs: ArrayLike, output_shape: Sequence[int]) -> Array:
@@ -99,7 +99,7 @@ def _reduce_regions(
     for part in range(parts):
         start, end = part * length // parts, -(-(part + 1) * length // parts)
         region = lax.slice_in_dim(split, start, end, axis=axis + 1)
-        reduced.append(reducer(region, axis=axis + 1))
+        reduced.append(reducer(region, axis + 1))
     stacked = jnp.stack(reduced, axis=axis + 1)
     return stacked.reshape(*before, num_regions, *after)
 

@@ -10,10 +10,13 @@ of each residue modulo the stride together, as sums of slices of one padded arra
 Arrays may have any axes; only one of them, the `axis`, changes. With k the window, s
 the stride, n the size before and m = ⌊(n − k)/s⌋ + 1 the size after:
 
-    gather   y[p] = Σ_w taps[w] · [a[s·p + w] = b[p]] · x[s·p + w]
-    spread   x[q] = Σ_p taps[q − s·p] · [a[q] = b[p]] · y[p]
+    gather   y[p] = Σ_w taps[w] · bit_w(chosen[p]) · x[s·p + w]
+    spread   x[q] = Σ_p taps[q − s·p] · bit_{q − s·p}(chosen[p]) · y[p]
 
-The masks, of a [n] and b [m], are left out in sums.
+The bits, of windows [m], tell which positions hold the extreme; sums have none. They
+are kept from the search for the extreme: comparing inputs with outputs later is not
+safe, since a compiler may compute either again in another order of rounding, whereupon
+no input equals its maximum.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,6 +31,8 @@ from jax.interpreters import ad, batching, mlir
 
 from cnn_jax.ops.meshes import varying_alike
 from cnn_jax.ops.pooling.frames import slices, stages, tree
+
+WORD = 32  # bits of a word, a position of a window each
 
 
 class Slide(NamedTuple):
@@ -128,49 +133,83 @@ def _extreme(
 def _extreme_jvp(operation, slide: Slide, primals, tangents):
     (inputs,), (tangent,) = primals, tangents
     outputs = _extreme(operation, slide, inputs)
+    chosen = _chosen(operation, slide, inputs)
+    number = tree(jnp.add, [lax.population_count(word) for word in chosen])
+    share = 1 / jnp.maximum(number, 1).astype(inputs.dtype)
+    return outputs, share * _bind("gather", slide, tangent, *chosen)
+
+
+def _chosen(
+    operation: Callable[[Array, Array], Array], slide: Slide, inputs: Array
+) -> list[Array]:
+    """Words of WORD bits each, [m]: bit w of them all is on where w holds the extreme.
+
+    At least one is on, however the inputs round; where a window has a NaN, none is.
+    """
+    ahead = jnp.greater if operation is jnp.maximum else jnp.less
     values = slices(inputs, slide.axis, len(slide.taps), slide.stride)
-    equal = [(value == outputs).astype(inputs.dtype) for value in values]
-    share = 1 / jnp.maximum(tree(jnp.add, equal), 1)
-    return outputs, share * _bind("gather", slide, tangent, inputs, outputs)
-
-
-def _gather(slide: Slide, inputs: Array, *masks: Array) -> Array:
-    terms = slices(inputs, slide.axis, len(slide.taps), slide.stride)
-    if masks:
-        values = slices(masks[0], slide.axis, len(slide.taps), slide.stride)
-        terms = [
-            jnp.where(value == masks[1], term, 0)
-            for value, term in zip(values, terms, strict=True)
+    dtype = _word(len(values))
+    best, words = values[0], [jnp.ones(values[0].shape, dtype)]
+    for position, value in enumerate(values[1:], start=1):
+        place, bit = divmod(position, WORD)
+        if place == len(words):
+            words.append(jnp.zeros(value.shape, dtype))
+        wins, ties = ahead(value, best), value == best
+        words = [
+            jnp.where(
+                wins,
+                dtype(bool(i == place) << bit),
+                jnp.where(ties, word | dtype(bool(i == place) << bit), word),
+            )
+            for i, word in enumerate(words)
         ]
-    return tree(jnp.add, _weighted(slide.taps, terms))
+        best = operation(best, value)
+    return [jnp.where(best == best, word, dtype(0)) for word in words]
 
 
-def _spread(slide: Slide, outputs: Array, *masks: Array) -> Array:
+def _word(window: int) -> Any:
+    """The least unsigned type with a bit per position, up to WORD bits."""
+    fitting = [t for t in (jnp.uint8, jnp.uint16) if window <= jnp.iinfo(t).bits]
+    return (*fitting, jnp.uint32)[0]
+
+
+def _kept(term: Array, chosen: Sequence[Array], position: int) -> Array:
+    """`term` where the bit of a position is on, else 0; all of it if there are none."""
+    if not chosen:
+        return term
+    place, bit = divmod(position, WORD)
+    word = chosen[place]
+    return jnp.where(word & word.dtype.type(1 << bit) != 0, term, 0)
+
+
+def _gather(slide: Slide, inputs: Array, *chosen: Array) -> Array:
+    terms = slices(inputs, slide.axis, len(slide.taps), slide.stride)
+    kept = [_kept(term, chosen, position) for position, term in enumerate(terms)]
+    return tree(jnp.add, _weighted(slide.taps, kept))
+
+
+def _spread(slide: Slide, outputs: Array, *chosen: Array) -> Array:
     """Phase r are the positions q = s·j + r: outputs j, j − 1, … hold them."""
     axis, size, taps, stride = slide
     before, after = outputs.shape[:axis], outputs.shape[axis + 1 :]
     length = -(-size // stride)
     reach = -(-len(taps) // stride)
     edges = (reach - 1, max(length - slide.out, 0))
-    padded = [_pad(array, axis, *edges) for array in (outputs, *masks[1:])]
-    values = [_pad(array, axis, 0, length * stride - size) for array in masks[:1]]
+    padded = [_pad(array, axis, *edges) for array in (outputs, *chosen)]
     phases: list[Array] = []
     for phase in range(stride):
-        ours = taps[phase::stride]
         terms: list[Array] = []
-        for turn in range(len(ours)):
+        for turn, position in enumerate(range(phase, len(taps), stride)):
             start = reach - 1 - turn
-            term, *extreme = (
+            term, *words = (
                 lax.slice_in_dim(array, start, start + length, axis=axis)
                 for array in padded
             )
-            if extreme:
-                here = lax.slice_in_dim(values[0], phase, None, stride, axis)
-                term = jnp.where(here == extreme[0], term, 0)
-            terms.append(jnp.asarray(term))
+            terms.append(_kept(term, words, position))
         # A phase that a window smaller than the stride does not reach.
         nothing = jnp.zeros_like(padded[0], shape=(*before, length, *after))
-        phases.append(tree(jnp.add, _weighted(ours, terms)) if terms else nothing)
+        ours = _weighted(taps[phase::stride], terms)
+        phases.append(tree(jnp.add, ours) if terms else nothing)
     if stride == 1:
         return phases[0]
     woven = jnp.stack(phases, axis=axis + 1)
@@ -195,16 +234,15 @@ _FORMS = {"gather": _gather, "spread": _spread}
 _OTHER = {"gather": "spread", "spread": "gather"}
 
 
-def _bind(form: str, slide: Slide, array: Array, *masks: Array) -> Array:
-    masks = tuple(lax.stop_gradient(mask) for mask in masks)
+def _bind(form: str, slide: Slide, array: Array, *chosen: Array) -> Array:
     if 0 in array.shape:
         size = slide.out if form == "gather" else slide.size
         shape = (*array.shape[: slide.axis], size, *array.shape[slide.axis + 1 :])
         return jnp.zeros(shape, array.dtype)
-    return _PRIMITIVES[form].bind(*varying_alike(array, *masks), slide=slide)
+    return _PRIMITIVES[form].bind(*varying_alike(array, *chosen), slide=slide)
 
 
-def _abstract(form: str, array, *masks, slide: Slide):
+def _abstract(form: str, array, *chosen, slide: Slide):
     shape = list(array.shape)
     shape[slide.axis] = slide.out if form == "gather" else slide.size
     return array.update(shape=tuple(shape), weak_type=False)
@@ -220,17 +258,17 @@ def _implement(form: str, *arrays: Array, slide: Slide) -> Array:
         return _compiled(form, slide)(*arrays)
 
 
-def _transpose(form: str, cotangent, array, *masks, slide: Slide):
+def _transpose(form: str, cotangent, array, *chosen, slide: Slide):
     if type(cotangent) is ad.Zero:
-        return [ad.Zero(array.aval), *[None] * len(masks)]
-    return [_bind(_OTHER[form], slide, cotangent, *masks), *[None] * len(masks)]
+        return [ad.Zero(array.aval), *[None] * len(chosen)]
+    return [_bind(_OTHER[form], slide, cotangent, *chosen), *[None] * len(chosen)]
 
 
 def _jvp(form: str, primals, tangents, *, slide: Slide):
-    """Linear in the first array; the masks have no tangents, `_bind` sees to it."""
-    array, *masks = primals
-    outputs = _bind(form, slide, array, *masks)
-    return outputs, _bind(form, slide, tangents[0], *masks)
+    """Linear in the first array; bits have no tangents."""
+    array, *chosen = primals
+    outputs = _bind(form, slide, array, *chosen)
+    return outputs, _bind(form, slide, tangents[0], *chosen)
 
 
 def _batch(form: str, arrays, axes, *, slide: Slide) -> Any:
