@@ -83,6 +83,15 @@ def test_a_maximum_depends_on_one_value_of_each_window_only():
     np.testing.assert_array_equal(jacobian.sum(1), np.ones(4))
 
 
+def test_the_gradient_of_a_long_window_is_where_its_maximum_is():
+    values = np.random.default_rng(0).permutation(120)
+    pool = functools.partial(ops.max_pool, window_shape=(70,), strides=3)
+    found = jax.jacobian(pool)(jnp.asarray(values, jnp.float32).reshape(1, -1, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(values, 70)[::3]
+    places = 3 * np.arange(len(windows)) + windows.argmax(1)
+    np.testing.assert_array_equal(found.reshape(-1, 120), np.eye(120)[places])
+
+
 EXPONENTS = (1, 1.5, 2, 3, 7.5)
 
 
