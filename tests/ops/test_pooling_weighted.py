@@ -78,6 +78,14 @@ def test_draws_follow_the_values_and_zeros_are_never_drawn():
     assert stats.chisquare(counts).pvalue < 1e-6  # a uniform sampler
 
 
+def test_the_least_draw_passes_over_zeros(monkeypatch):
+    monkeypatch.setattr(
+        jax.random, "uniform", lambda key, shape, dtype: jnp.zeros(shape)
+    )
+    inputs = jnp.asarray([0.0, 0.0, 3.0, 5.0]).reshape(1, 4, 1)
+    assert ops.stochastic_pool(inputs, (4,), key=KEY).item() == 3
+
+
 def test_overlapping_windows_draw_independently():
     inputs = jnp.ones((1, 3, 20000)).at[0, 1].set(2.0)
     drawn = np.asarray(ops.stochastic_pool(inputs, (2,), key=KEY))[0]
