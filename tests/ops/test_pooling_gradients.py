@@ -60,6 +60,12 @@ def test_tied_values_share_the_gradient_equally_axis_by_axis(pool):
     np.testing.assert_array_equal(shares(whole, window), [[0.25, 0.5], [0.25, 0]])
 
 
+@pytest.mark.parametrize("window", [[1, np.nan, 2], [np.nan, 2, 1], [2, 1, np.nan]])
+def test_a_window_with_a_nan_gives_its_values_no_gradient(window):
+    pool = functools.partial(ops.max_pool, window_shape=(3,))
+    np.testing.assert_array_equal(shares(pool, window), np.zeros(3))
+
+
 def test_shares_of_tied_values_sum_to_one_whatever_the_window():
     for window in [(3, 3), (4, 6)]:
         inputs = jnp.zeros((1, 12, 12, 1))
