@@ -50,12 +50,10 @@ def publish(run: Path, root: Path = REPOSITORY, folder: Path = modules.FOLDER) -
         tables = _words(run / directory.METRICS)
     readme = root / "README.md"
     before, after = _around(readme)
-    target = root / "results" / result["experiment"]
     kept = portable(result)
     if flags := differing(result, folder):
-        words = flags.replace("=-", "=minus")
-        target /= re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")
         kept["flags"] = flags
+    target = folder_of(root / "results", result["experiment"], flags)
     content = strict_json.dumps(kept, indent=1) + "\n"
     directory.write_whole(target / directory.RESULT, content)
     if tables:
@@ -95,6 +93,12 @@ def differing(result: Record, folder: Path = modules.FOLDER) -> str:
         for name, value in given.items()
         if value != defaults[name]
     )
+
+
+def folder_of(results: Path, experiment: str, flags: str) -> Path:
+    """The folder of a result: the experiment's, or one below it, named by flags."""
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", flags.replace("=-", "=minus"))
+    return results / experiment / words.strip("-")
 
 
 def _words(path: Path) -> str:
