@@ -75,7 +75,10 @@ def render_results(results: Path) -> str:
     sections = []
     for place in sorted(results.glob("*/")):
         paths = [place / directory.RESULT, *sorted(place.glob(f"*/{directory.RESULT}"))]
-        for path in filter(Path.is_file, paths):
+        found = list(filter(Path.is_file, paths))
+        if found and found[0] != paths[0]:  # published with flags only
+            sections.append(f"### {place.name}\n")
+        for path in found:
             result = json.loads(path.read_text(encoding="utf-8"))
             sections.append(_section(result, path.parent, results.parent))
     return "\n".join(sections)
