@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from cnn_jax.ops import conv
+from tests.derivatives import check_derivatives
 from tests.trees import assert_same_trees
 
 ALGORITHMS = ["direct", "im2col", "shifted", "banded", "fourier"]
@@ -57,9 +57,7 @@ def test_derivatives_of_both_orders_agree_with_differences(
     name: str, algorithm: str
 ) -> None:
     inputs, kernel, settings = draw(name)
-    f = jax.jit(partial(conv, algorithm=algorithm, **settings))
-    with jax.enable_x64(True):
-        check_grads(f, (inputs, kernel), order=2, modes=("fwd", "rev"), rtol=1e-6)
+    check_derivatives(partial(conv, algorithm=algorithm, **settings), (inputs, kernel))
 
 
 @pytest.mark.parametrize(

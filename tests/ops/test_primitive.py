@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jax.test_util import check_grads
 
 from cnn_jax.ops import conv
 from cnn_jax.ops.algorithms import direct, registry
 from cnn_jax.ops.algorithms.primitive import convolution
 from cnn_jax.ops.algorithms.registry import FORMS
+from tests.derivatives import check_derivatives
 from tests.ops.primitive_cases import CASES, assert_close, draw, three_forms
 from tests.ops.sharded import run_on_four_devices
 
@@ -88,9 +88,7 @@ def test_derivatives_of_both_orders_and_modes_agree_with_differences(
     name: str,
 ) -> None:
     x, k, _, settings = draw(name)
-    with jax.enable_x64(True):
-        f = jax.jit(lambda x, k: convolution(x, k, settings))
-        check_grads(f, (x, k), order=2, modes=("fwd", "rev"), rtol=1e-6)
+    check_derivatives(lambda x, k: convolution(x, k, settings), (x, k))
 
 
 @pytest.mark.parametrize("name", ["dense", "strided", "depthwise", "groups"])
