@@ -9,6 +9,7 @@ from typing import Any, cast
 import matplotlib
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -60,6 +61,32 @@ def new_figure(width: float, height: float, caption: str) -> Figure:
 def shown(metrics: Metrics, name: str) -> np.ndarray:
     """The values of a metric that is shown and not judged."""
     return np.asarray(cast(Shown, metrics[name]).values)
+
+
+def spread(place: float, number: int) -> np.ndarray:
+    """Places side by side, around one, for a dot each."""
+    return place + np.linspace(-0.2, 0.2, number + 2)[1:-1]
+
+
+def dots(
+    axes: Axes,
+    place: float,
+    values: np.ndarray,
+    mean: float,
+    color: str,
+    text: str = "",
+) -> None:
+    """A dot per seed, a bar for their mean, and small words above them."""
+    axes.plot(spread(place, len(values)), values, "o", ms=4, alpha=0.7, color=color)
+    axes.plot([place - 0.3, place + 0.3], [mean, mean], lw=3, color=color)
+    axes.annotate(
+        text,
+        (place, float(values.max())),
+        (0, 6),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8,
+    )
 
 
 def draw(

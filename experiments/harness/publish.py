@@ -50,12 +50,10 @@ def publish(run: Path, root: Path = REPOSITORY, folder: Path = modules.FOLDER) -
         tables = _words(run / directory.METRICS)
     readme = root / "README.md"
     before, after = _around(readme)
-    target = root / "results" / result["experiment"]
     kept = portable(result)
     if flags := differing(result, folder):
-        words = flags.replace("=-", "=minus")
-        target /= re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-")
         kept["flags"] = flags
+    target = folder_of(root / "results", result["experiment"], flags)
     content = strict_json.dumps(kept, indent=1) + "\n"
     directory.write_whole(target / directory.RESULT, content)
     if tables:
@@ -77,7 +75,10 @@ def render_results(results: Path) -> str:
     sections = []
     for place in sorted(results.glob("*/")):
         paths = [place / directory.RESULT, *sorted(place.glob(f"*/{directory.RESULT}"))]
-        for path in filter(Path.is_file, paths):
+        found = list(filter(Path.is_file, paths))
+        if found and found[0] != paths[0]:  # published with flags only
+            sections.append(f"### {place.name}\n")
+        for path in found:
             result = json.loads(path.read_text(encoding="utf-8"))
             sections.append(_section(result, path.parent, results.parent))
     return "\n".join(sections)
@@ -95,6 +96,12 @@ def differing(result: Record, folder: Path = modules.FOLDER) -> str:
         for name, value in given.items()
         if value != defaults[name]
     )
+
+
+def folder_of(results: Path, experiment: str, flags: str) -> Path:
+    """The folder of a result: the experiment's, or one below it, named by flags."""
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", flags.replace("=-", "=minus"))
+    return results / experiment / words.strip("-")
 
 
 def _words(path: Path) -> str:

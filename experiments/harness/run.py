@@ -156,6 +156,9 @@ def measure(
     config = module.Config(**request.config)
     lab = _lab(request, log, progress, path)
     with recording_choices(known) as choices:
+        if choices:  # of programs compiled before, which would keep them unrecorded
+            jax.clear_caches()
+            choices.clear()
         measured = module.run(keys, config, lab)
     claims = judge(module.CLAIMS, measured)
     controls = judge_controls(module.CLAIMS, measured)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.harness.claims import Metrics
-from experiments.harness.figures import COLORS, new_figure, shown
+from experiments.harness.figures import COLORS, dots, new_figure, shown, spread
 from experiments.harness.intervals import ratio_interval
+from experiments.long_range_memory.claims import MADE
 from experiments.long_range_memory.results import PUBLISHED_NETS, published
 from experiments.long_range_memory.timing import UNSHARED
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MADE = {"copy": "copy memory", "adding": "adding"}
-DIGITS = {"sequential": "digits row by row", "permuted": "digits in a fixed order"}
+TITLES = {
+    "copy": "copy memory",
+    "adding": "adding",
+    "sequential": "digits row by row",
+    "permuted": "digits in a fixed order",
+}
 OURS = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn", "TCN": "dilated"}
 LEAST = 1e-4  # below it a loss is drawn at the edge
 
@@ -54,14 +59,11 @@ def _answer(metrics: Metrics) -> "Figure":
     return figure
 
 
-def _places(index: int, number: int) -> np.ndarray:
-    return index + np.linspace(-0.2, 0.2, number + 2)[1:-1]
-
-
 def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
     ratios = np.maximum(shown(metrics, f"loss/{task}"), LEAST)
     for index, each in enumerate(ratios):
-        _dots(axes, index, each, float(np.exp(np.log(each).mean())))
+        mean = float(np.exp(np.log(each).mean()))
+        dots(axes, index, each, mean, COLORS[index])
         if len(each) > 1:
             low, high = map(float, ratio_interval(each.astype(float)))
             ends = [max(low, LEAST / 2), high]
@@ -72,15 +74,7 @@ def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
     ticks = {1e-4: "≤0.0001", 1e-3: "0.001", 1e-2: "0.01", 0.1: "0.1", 0.9: "0.9"}
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.minorticks_off()
-    axes.set_title(f"{MADE[task]}: loss over chance")
-
-
-def _dots(axes: "Axes", index: int, values: np.ndarray, mean: float) -> None:
-    """A dot per seed and a bar for the mean."""
-    color = COLORS[index]
-    places = _places(index, len(values))
-    axes.plot(places, values, "o", ms=4, alpha=0.7, color=color)
-    axes.plot([index - 0.3, index + 0.3], [mean, mean], lw=3, color=color)
+    axes.set_title(f"{TITLES[task]}: loss over chance")
 
 
 def _lines(axes: "Axes") -> None:
@@ -92,18 +86,14 @@ def _lines(axes: "Axes") -> None:
 def _accuracies(axes: "Axes", metrics: Metrics, task: str) -> None:
     for index, each in enumerate(shown(metrics, f"right/{task}")):
         mean = float(each.mean())
-        _dots(axes, index, each, mean)
-        _note(axes, f"{mean:.0f}", (index - 0.15, float(each.max())))
+        dots(axes, index, each, mean, COLORS[index], f"{mean:.0f}")
     chance = float(shown(metrics, f"chance/{task}")[1])
     axes.axhline(chance, color=COLORS[6], ls=":", lw=0.8, zorder=0)
-    _note(axes, "chance", (-0.5, chance))
+    axes.annotate(
+        "chance", (-0.5, chance), (0, 4), textcoords="offset points", fontsize=8
+    )
     axes.set_ylim(0, 107)
-    axes.set_title(f"{DIGITS[task]}: % right")
-
-
-def _note(axes: "Axes", text: str, place: tuple[float, float]) -> None:
-    """Small words a little above a place."""
-    axes.annotate(text, place, (0, 4), textcoords="offset points", fontsize=8)
+    axes.set_title(f"{TITLES[task]}: % right")
 
 
 def _learning(metrics: Metrics) -> "Figure":
@@ -129,7 +119,7 @@ def _learning(metrics: Metrics) -> "Figure":
             _lines(axes)
         axes.set_yscale("log")
         axes.set_xlabel("training steps, % of the budget")
-        axes.set_title((MADE | DIGITS)[task])
+        axes.set_title(TITLES[task])
     panels[0].set_ylabel("validation loss over chance")
     panels[0].legend(loc="lower left", fontsize=8)
     return figure
@@ -153,12 +143,12 @@ def _published(metrics: Metrics) -> "Figure":
         values = np.maximum(published()[row], least)
         axes.plot(range(len(values)), values, "o", mfc="white", color=COLORS[6], ms=8)
         for index, each in _beside(metrics, task):
-            places = _places(index, len(each))
+            places = spread(index, len(each))
             axes.plot(places, np.maximum(each, least), "o", color=COLORS[0], ms=4)
         axes.axhline(1.0 if made else 10.0, color=COLORS[6], ls=":", lw=0.8)
         axes.set_xticks(range(len(values)), PUBLISHED_NETS)
         axes.set_xlim(-0.5, len(values) - 0.5)
-        axes.set_title(f"{MADE[task]}: loss/chance" if made else f"{DIGITS[task]}: %")
+        axes.set_title(f"{TITLES[task]}: {'loss/chance' if made else '%'}")
         if made:
             axes.set_yscale("log")
         axes.set_ylim(*((LEAST / 2, None) if made else (0, 105)))

@@ -88,34 +88,39 @@ def shown(results: Results, names: tuple[str, ...], tasks: tuple[str, ...]) -> M
     }
     for task_name in tasks:
         rows = [results[f"{name}-{task_name}"] for name in names]
-        task = rows[0].task
-        losses = np.stack([row.trained.losses for row in rows])
-        right = np.stack([row.trained.right for row in rows])
-        metrics |= {
-            f"table/{task_name}": Shown(
-                table(rows),
-                f"{task_name}, {task.length} steps: means over seeds, test sequences; "
-                "the last row is chance",
-            ),
-            f"curves/{task_name}": Shown(
-                losses[..., 0] / task.chance,
-                f"{task_name}: validation loss over chance [net; seed; 20 looks]",
-            ),
-            f"loss/{task_name}": Shown(
-                losses[:, :, -1, 1] / task.chance,
-                f"{task_name}: test loss over chance [net; seed]",
-            ),
-            f"right/{task_name}": Shown(
-                right[:, :, -1, 1],
-                f"{task_name}: right on test sequences [net; seed]",
-                "%",
-            ),
-            f"chance/{task_name}": Shown(
-                np.asarray([task.chance, task.chance_right]),
-                f"{task_name}: loss and percent right of the best blind guess",
-            ),
-        }
+        metrics |= _shown_of_task(task_name, rows)
     return metrics
+
+
+def _shown_of_task(name: str, rows: list[Result]) -> Metrics:
+    """The table of a task, curves, losses, shares and chance; a row for each net."""
+    task = rows[0].task
+    losses = np.stack([row.trained.losses for row in rows])
+    right = np.stack([row.trained.right for row in rows])
+    return {
+        f"table/{name}": Shown(
+            table(rows),
+            f"{name}, {task.length} steps: means over seeds, test sequences; "
+            "the last row is chance",
+        ),
+        f"curves/{name}": Shown(
+            losses[..., 0] / task.chance,
+            f"{name}: validation loss over chance [net; seed; 20 looks]",
+        ),
+        f"loss/{name}": Shown(
+            losses[:, :, -1, 1] / task.chance,
+            f"{name}: test loss over chance [net; seed]",
+        ),
+        f"right/{name}": Shown(
+            right[:, :, -1, 1],
+            f"{name}: right on test sequences [net; seed]",
+            "%",
+        ),
+        f"chance/{name}": Shown(
+            np.asarray([task.chance, task.chance_right]),
+            f"{name}: loss and percent right of the best blind guess",
+        ),
+    }
 
 
 def published() -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.harness.claims import Metrics
-from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
+from experiments.harness.figures import COLORS, MARKERS, dots, new_figure, shown
 from experiments.receptive_field.counts import DEPTH, GROWTH
 from experiments.receptive_field.labeling import NO_INK, SIDE
 from experiments.receptive_field.spreads import DEPTHS, NETS, closed_spread
@@ -125,18 +125,8 @@ def _accuracies(axes: "Axes", metrics: Metrics) -> None:
     arms = ("plain", "pooled", "dilated", "upsampled")
     for index, arm in enumerate(arms):
         values = np.asarray(metrics[f"accuracy/{arm}"])
-        places = index + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]
-        axes.plot(places, values, "o", ms=5, color=COLORS[index], alpha=0.7)
-        mean = values.mean()
-        axes.plot([index - 0.3, index + 0.3], [mean, mean], color=COLORS[index], lw=3)
-        axes.annotate(
-            f"{mean:.1f} %",
-            (index, values.max()),
-            (0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-        )
+        mean = float(values.mean())
+        dots(axes, index, values, mean, COLORS[index], f"{mean:.1f} %")
     texts = [
         f"{arm}\nfield {min(designs[arm][3], SIDE)} px\n{designs[arm][2] / 1e6:.2f} M"
         for arm in arms

@@ -1,4 +1,4 @@
-"""The pieces of the long-range memory experiment, small; its rows and its settings."""
+"""The long-range memory experiment, small: training, windows, rows and settings."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.data import Dataset, Split
 from experiments.harness.claims import Shown
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
@@ -17,29 +16,12 @@ from experiments.long_range_memory import (
     CLAIMS,
     SHORTEST,
     Config,
-    nets,
-    tasks,
     training,
     tuning,
 )
-from experiments.long_range_memory.nets import NETS, build, initial, num_params
-from experiments.long_range_memory.results import (
-    Result,
-    bound,
-    net_metrics,
-    published,
-    shown,
-)
-from experiments.long_range_memory.tasks import (
-    BLANK,
-    DELIMITER,
-    KINDS,
-    Examples,
-    adding,
-    copy_memory,
-    digit_sets,
-    made_sets,
-)
+from experiments.long_range_memory.nets import NETS, build, initial
+from experiments.long_range_memory.results import Result, net_metrics, published, shown
+from experiments.long_range_memory.tasks import adding, copy_memory, made_sets
 from experiments.long_range_memory.training import (
     BATCH,
     LEARNING_RATES,
@@ -54,6 +36,7 @@ from experiments.long_range_memory.training import (
 )
 from experiments.long_range_memory.training import Config as TrainingConfig
 from experiments.long_range_memory.windows import MARGIN, outside, support
+from tests.experiments.memory_cases import ADDING, COPY, drawn
 
 MADE = ("copy", "adding")
 LEDGER = {
@@ -66,7 +49,6 @@ LEDGER = {
     "sees-only-its-window",
     "cnn-trains-faster",
 }
-COPY, ADDING = copy_memory(100), adding(100)
 LAB = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
 
 
@@ -77,182 +59,6 @@ def test_every_row_and_arm_of_the_ledger_is_a_claim_and_nothing_else():
 
 def test_every_row_is_guarded():
     assert all(claim.controls for claim in CLAIMS)
-
-
-def drawn(task, number):
-    draws = np.random.RandomState(0).random_sample((number, task.num_draws))
-    return jax.jit(task.make)(jnp.asarray(draws, jnp.float32), ())
-
-
-def test_copy_memory_asks_for_every_symbol_t_and_ten_steps_later():
-    inputs, targets = drawn(copy_memory(7), 500)
-    assert inputs.shape == (500, 27, KINDS)
-    np.testing.assert_array_equal(inputs.sum(-1), 1)
-    kinds = np.asarray(jnp.argmax(inputs, -1))
-    np.testing.assert_array_equal(kinds[:, :10], targets[:, 17:])
-    assert set(kinds[:, :10].ravel()) == set(range(1, 9))
-    np.testing.assert_array_equal(kinds[:, 10:16], BLANK)
-    np.testing.assert_array_equal(kinds[:, 16:], DELIMITER)
-    np.testing.assert_array_equal(targets[:, :17], BLANK)
-
-
-def test_adding_asks_for_the_sum_of_one_number_of_each_half():
-    inputs, sums = drawn(adding(9), 500)
-    values, markers = np.moveaxis(np.asarray(inputs), -1, 0)
-    np.testing.assert_array_equal(markers[:, :4].sum(1), 1)
-    np.testing.assert_array_equal(markers[:, 4:].sum(1), 1)
-    assert (markers.sum(0) > 0).all()
-    np.testing.assert_allclose(np.sum(values * markers, 1), sums, rtol=1e-6)
-    assert values.min() >= 0
-    assert values.max() < 1
-
-
-def test_chance_is_what_the_blind_guess_loses():
-    targets = drawn(COPY, 4000).targets
-    blind = np.full((4000, 120, 9), -50.0)
-    blind[:, :110, BLANK] = 50
-    blind[:, 110:, 1:] = 0
-    losses, _ = COPY.judge(jnp.asarray(blind), targets)
-    np.testing.assert_allclose(losses.mean(), COPY.chance, rtol=1e-4)
-    sums = drawn(ADDING, 40_000).targets
-    losses, right = ADDING.judge(jnp.ones((40_000, 1)), sums)
-    np.testing.assert_allclose(losses.mean(), ADDING.chance, rtol=0.02)
-    np.testing.assert_allclose(100 * right.mean(), ADDING.chance_right, atol=0.6)
-
-
-def test_recalled_symbols_alone_are_right_or_wrong():
-    targets = drawn(COPY, 50).targets
-    answer = jax.nn.one_hot(targets, 9)
-    assert COPY.judge(answer, targets)[1].tolist() == [1.0] * 50
-    half = answer.at[:, -5:].set(jax.nn.one_hot(BLANK, 9))
-    assert COPY.judge(half, targets)[1].tolist() == [0.5] * 50
-
-
-def test_held_out_sequences_are_fixed_and_two_sets():
-    first, second = (made_sets(ADDING, 30) for _ in range(2))
-    assert first.train == ()
-    assert first.held_out.inputs.shape == (2, 30, 100, 2)
-    np.testing.assert_array_equal(first.held_out.inputs, second.held_out.inputs)
-    validation, test = first.held_out.targets
-    assert not np.intersect1d(validation, test).size
-
-
-@pytest.fixture(scope="module")
-def images():
-    """Every pixel of every image has a value of its own."""
-    values = np.arange(24 * 16, dtype=np.float32).reshape(24, 4, 4, 1)
-    train = Split(values[:16], np.arange(16, dtype=np.int32))
-    return Dataset(
-        "digits", train, Split(values[16:], np.arange(8, dtype=np.int32)), 10, ""
-    )
-
-
-def test_digits_are_read_in_rows_or_in_one_order_and_split_once(images):
-    rows, mixed = (digit_sets(images, permuted) for permuted in (False, True))
-    assert rows.train.inputs.shape == (8, 16, 1)
-    assert rows.held_out.inputs.shape == (2, 8, 16, 1)
-    np.testing.assert_array_equal(
-        rows.held_out.inputs[1].ravel(), images.test.images.ravel()
-    )
-    both = np.concatenate([rows.train.targets, rows.held_out.targets[0]])
-    assert sorted(both.tolist()) == list(range(16))
-    order = np.asarray(mixed.train.inputs[0] - 16 * mixed.train.targets[0]).ravel()
-    assert sorted(order) == list(range(16))
-    assert list(order) != list(range(16))
-    for each in (mixed.train, Examples(*(e[0] for e in mixed.held_out))):
-        moved = np.asarray(each.inputs)[..., 0] - 16 * np.asarray(each.targets)[:, None]
-        np.testing.assert_array_equal(moved, np.broadcast_to(order, moved.shape))
-
-
-def test_of_many_images_some_are_held_out_in_pairs_with_their_labels(
-    images, monkeypatch
-):
-    monkeypatch.setattr(tasks, "MOST_IMAGES", 3)
-    sets = digit_sets(images, permuted=False)
-    assert sets.train.inputs.shape == (8, 16, 1)
-    assert sets.held_out.inputs.shape == (2, 3, 16, 1)
-    first = np.asarray(sets.held_out.inputs)[..., 0, 0] / 16  # 16 pixels an image
-    labels = np.asarray(sets.held_out.targets)
-    np.testing.assert_array_equal(first - [[0], [16]], labels)
-    assert not np.isin(labels[0], sets.train.targets).any()
-
-
-def test_stored_digits_are_drawn_with_their_labels(images):
-    sets = digit_sets(images, permuted=False)
-    task = tasks.digits(16)
-    draws = jnp.asarray([[0.0], [0.51], [0.999]])
-    inputs, labels = task.make(draws, sets.train)
-    assert labels.tolist() == sets.train.targets[jnp.array([0, 4, 7])].tolist()
-    np.testing.assert_array_equal(inputs[1], sets.train.inputs[4])
-
-
-EVERY = {"copy": COPY, "adding": ADDING, "digits": tasks.digits(64)}
-
-
-@pytest.mark.parametrize("task", EVERY.values(), ids=EVERY)
-@pytest.mark.parametrize("name", NETS)
-def test_nets_have_the_parameters_of_the_closed_form_and_match(name, task):
-    net = build(name, task)
-    assert net.num_params == num_params(name, task, net.model.features)
-    assert abs(net.num_params / build("dilated", task).num_params - 1) < 0.05
-
-
-@pytest.mark.parametrize("length", [61, 100, 200, 500, 1000])
-@pytest.mark.parametrize("make", [copy_memory, adding])
-def test_fields_keep_the_bounds_of_the_claims_at_every_length(make, length):
-    task = make(length)
-    shallow, dilated = (build(name, task) for name in ("shallow", "dilated"))
-    least = bound("dilated", task.name, task)
-    assert least == (length + 10 if task.name == "copy" else length)
-    assert dilated.field >= task.needed
-    assert dilated.field > least or (dilated.field == least and task.name == "adding")
-    most = bound("shallow", task.name, task)
-    assert most == (length if task.name == "copy" else length / 20)
-    assert shallow.field < most
-
-
-def test_the_fewest_dilations_are_taken():
-    assert nets.dilations(211) == (1, 2, 4, 8)
-    assert nets.dilations(212) == (1, 2, 4, 8, 16)
-    assert nets.dilations(1) == (1,)
-
-
-def test_a_shallow_net_sees_less_than_a_twentieth():
-    assert [nets.shallow_kernel_size(n) for n in (60, 61, 100, 101, 200)] == [
-        1,
-        2,
-        2,
-        3,
-        5,
-    ]
-
-
-def test_only_the_plain_rnn_begins_without_an_orthogonal_recurrent_kernel():
-    for name in ("rnn", "orthogonal", "gru"):
-        net = build(name, COPY)
-        tree = nets.as_tree(net, jnp.asarray(initial(jax.random.key(0), net)))
-        entry = "hr" if name == "gru" else "h"
-        kernel = np.asarray(tree["layer1"]["cell"][entry]["kernel"])
-        eye = np.eye(len(kernel))
-        assert np.allclose(kernel @ kernel.T, eye, atol=1e-5) == (name != "rnn")
-        largest = np.linalg.norm(kernel, 2)
-        assert 0.99 < largest < 1.01 if name != "rnn" else 1.5 < largest < 2.5
-
-
-def test_the_lstm_begins_by_keeping():
-    net = build("lstm", COPY)
-    cell = nets.as_tree(net, jnp.asarray(initial(jax.random.key(0), net)))["layer1"]
-    biases = {name: float(cell["cell"][f"h{name}"]["bias"].mean()) for name in "ifgo"}
-    assert biases == {"i": 0, "f": 1, "g": 0, "o": 0}
-
-
-def test_convolutions_begin_at_the_scale_of_a_relu():
-    net = build("dilated", COPY)
-    tree = nets.as_tree(net, jnp.asarray(initial(jax.random.key(0), net)))
-    kernel = np.asarray(tree["layer2_conv"]["kernel"])  # [8, 10, 10]
-    np.testing.assert_allclose(kernel.var(), 2 / 80, rtol=0.15)
-    dense = np.asarray(tree["logits"]["kernel"])
-    np.testing.assert_allclose(dense.var(), 1 / 10, rtol=0.4)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import jax
+import numpy as np
 import pytest
 
+from cnn_jax import conv
 from cnn_jax.ops.algorithms import autotune, choices
 from tests.harness import toys
 from tests.harness.toys import Launch
@@ -44,6 +48,45 @@ def test_a_replay_makes_the_recorded_choices(launch: Launch, tuned: Path):
     (choice,) = json.loads((tuned / "choices.json").read_text())["choices"]
     assert (choice["algorithm"], choice["source"]) == ("im2col", "measured")
     assert launch(f"--replay={tuned}").code == 0
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that this process has compiled, with the choice of "im2col"."""
+    monkeypatch.setattr(choices, "_made", {})
+    monkeypatch.setattr(autotune, "_measure", lambda *_: {"im2col": 1.0})
+    kernel = np.ones((2, 3, 3), np.float32)
+    compute = jax.jit(lambda images: conv(images, kernel, algorithm="autotune"))
+    compute(np.ones((1, 9, 3), np.float32))
+    assert len(choices._made) == 1
+    return compute
+
+
+def test_a_run_leaves_out_what_others_chose_before_it(
+    compiled: Any, launch: Launch, out: Path
+):
+    assert launch("--exp=toy", f"--out={out}").code == 0
+    (run,) = (out / "toy").iterdir()
+    assert not (run / "choices.json").exists()
+
+
+def test_a_run_records_the_choices_of_what_was_compiled_before_it(
+    compiled: Any,
+    launch: Launch,
+    folder: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(toys, "compute", compiled, raising=False)
+    used = """    from tests.harness.toys import compute
+
+    compute(np.ones((1, 9, 3), np.float32))
+    lab.progress(1, 1"""
+    toys.write(folder, "toy", toys.SOURCE.replace("    lab.progress(1, 1", used))
+    assert launch("--exp=toy", f"--out={out}").code == 0
+    (run,) = (out / "toy").iterdir()
+    (choice,) = json.loads((run / "choices.json").read_text())["choices"]
+    assert choice["algorithm"] == "im2col"
 
 
 def test_without_its_choices_a_replay_measures(launch: Launch, tuned: Path):

@@ -88,6 +88,16 @@ def test_a_run_with_flags_lies_below_and_shows_what_it_measured(
     assert "not measured" not in below
 
 
+def test_a_run_with_flags_has_a_heading_where_the_experiment_has_none(
+    launch: Launch, folder: Path, out: Path, root: Path
+):
+    assert launch("--exp=toy", "--shift=2.5", f"--out={out}").code == 0
+    (run,) = out.glob("toy/*")
+    publish.publish(run, root, folder)
+    text = (root / "README.md").read_text()
+    assert "<!-- results -->\n### toy\n\n#### `--shift=2.5`\n\n[4 claims: " in text
+
+
 def test_flags_are_those_that_differ_as_they_are_given(folder: Path):
     config = {"shift": 1.0, "scale": 0.3, "extra": True, "seed": 7, "data": None}
     result = {"experiment": "toy", "config": config}

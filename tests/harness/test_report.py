@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from experiments.harness import figures, report, strict_json, strips, table
 from experiments.harness.metrics import Shown
@@ -176,6 +177,17 @@ def test_figures_on_one_page_keep_their_ids_apart():
     assert inline.startswith('<svg style="max-width:96px"')
     assert 'id="first-a"' in inline
     assert 'href="#first-a"' in inline
+
+
+def test_dots_lie_around_their_place_with_a_bar_at_the_mean():
+    axes = Figure().subplots()
+    figures.dots(axes, 2, np.array([3.0, 9.0, 5.0]), 5.5, "red", "5.5 %")
+    seeds, bar = axes.lines
+    np.testing.assert_allclose(seeds.get_xdata(), [1.9, 2, 2.1])
+    np.testing.assert_array_equal(seeds.get_ydata(), [3, 9, 5])
+    np.testing.assert_array_equal(bar.get_ydata(), [5.5, 5.5])
+    (words,) = axes.texts
+    assert (words.get_text(), words.xy) == ("5.5 %", (2, 9))
 
 
 def test_a_strip_shows_seeds_interval_and_rule():

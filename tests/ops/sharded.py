@@ -7,8 +7,9 @@ import sys
 
 def run_on_four_devices(program: str) -> str:
     """What a program prints where the CPU is four devices."""
+    given = os.environ.get("XLA_FLAGS", "")
     flags = {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": f"{given} --xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
     }
     ended = subprocess.run(

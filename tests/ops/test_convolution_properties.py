@@ -179,10 +179,11 @@ def compare(case: Case, outputs: Any) -> None:
     np.testing.assert_allclose(outputs, expected, rtol=tolerance, atol=tolerance)
 
 
-@hypothesis.settings(max_examples=300)
-@hypothesis.given(case=cases())
-def test_drawn_convolutions_compute_the_definition(case: Case) -> None:
-    check([case])
+# Six draws an example: a program of six is compiled in less than six programs are.
+@hypothesis.settings(max_examples=50)
+@hypothesis.given(drawn=st.lists(cases(), min_size=6, max_size=6))
+def test_drawn_convolutions_compute_the_definition(drawn: list[Case]) -> None:
+    check(drawn)
 
 
 @pytest.mark.parametrize("part", range(10))

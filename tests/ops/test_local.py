@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from jax.test_util import check_grads
 
 from cnn_jax.ops import PADDING_NAMES, conv, locally_connected, tiled_conv
 from tests import reference
+from tests.derivatives import check_derivatives
 
 # spatial, window, settings
 GRID = [
@@ -144,9 +144,7 @@ def test_derivatives_of_both_orders_agree_with_differences(name: str) -> None:
     else:
         f = partial(locally_connected, window_shape=(3,))
         kernel = rng.normal(size=(5, 6, 2))
-    with jax.enable_x64(True):
-        arguments = (inputs, kernel, rng.normal(size=2))
-        check_grads(jax.jit(f), arguments, order=2, modes=("fwd", "rev"), rtol=1e-6)
+    check_derivatives(f, (inputs, kernel, rng.normal(size=2)))
 
 
 def test_volumes_have_gradients_under_two_vmaps() -> None:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jax.test_util import check_grads
 
 from cnn_jax import ops
+from tests.derivatives import check_derivatives
 from tests.ops.recurrent_cases import CASES, FAST
 from tests.ops.sharded import run_on_four_devices
 from tests.trees import assert_same_trees
@@ -76,11 +76,7 @@ def test_every_first_and_second_derivative_is_that_of_the_plain_scan(name):
 
 def test_derivatives_of_both_orders_and_modes_agree_with_differences():
     params, carry, inputs = CASES["lstm"].draw(steps=3, size=2, hidden=2)
-    loss = jax.jit(CASES["lstm"].layer)
-    with jax.enable_x64(True):
-        check_grads(
-            loss, (params, inputs, carry), order=2, modes=("fwd", "rev"), rtol=1e-6
-        )
+    check_derivatives(CASES["lstm"].layer, (params, inputs, carry))
 
 
 def test_jacobians_hessians_maps_loops_and_remat_are_those_of_the_plain_scan():
