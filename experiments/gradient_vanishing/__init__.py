@@ -82,7 +82,7 @@ class Config:
     depth: int = 32  # of the residual network, 6n + 2
     steps: int = 1000  # of the trained MLPs, a multiple of 50
     restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
-    iterations: int = 2000  # the most of L-BFGS, before Newton's method
+    iterations: int = 20_000  # the most of L-BFGS, before Newton's method
     resnet_steps: int = 400  # of the trained residual networks
     recall_steps: int = 1500  # of Adam, of each recurrent net
     clipped_runs: int = 20  # with and without clipping, per seed

@@ -119,16 +119,27 @@ def test_a_bound_can_support_that_the_relu_is_faster_and_cannot_refute_it():
     assert verdict_of(row, race_metrics(**neither)) == "invalid"
 
 
-def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
-    metrics = {
-        "loss-slope": np.full(5, 0.1),
+def optima_metrics(restarts: int) -> dict[str, Any]:
+    """Of five seeds; the slopes have a spread, so that an interval can be made."""
+    return {
+        "loss-slope": 0.1 + 0.01 * np.sin(np.arange(restarts)),
         "gradient-left": np.full((5, 4), 9e-4),
         "least-error": np.full(5, 30.0),
     }
+
+
+def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
+    metrics = optima_metrics(25)
     row = "deeper-worse-optima"
     assert verdict_of(row, metrics) == "supported"
     metrics["gradient-left"][3, 1] = 2e-3
     assert verdict_of(row, metrics) == "invalid"
+
+
+def test_fewer_than_ten_restarts_of_a_depth_decide_nothing():
+    row = "deeper-worse-optima"
+    assert verdict_of(row, optima_metrics(10)) == "supported"
+    assert verdict_of(row, optima_metrics(9)) == "inconclusive"
 
 
 @functools.cache
@@ -270,22 +281,27 @@ def test_what_stalls_goes_on_by_newton_and_is_told(monkeypatch, iterations, meth
 
 
 def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
-    """Losses 2^(depth + restart): ln 2 per layer."""
+    """Losses 2^(depth · (1 + restart)): ln 2 per layer, and twice as much."""
 
-    def descents(seeds, images, labels, depth, budget):
+    def optima_of(images, labels, depth, seeds, budget):
         assert images.dtype == jnp.float64
-        end = optima.End(np.zeros(1), 1e-4, ("L-BFGS", "Newton")[depth == 6], 3)
-        values = [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
-        return values, [end] * len(seeds)
+        method = ("L-BFGS", "Newton")[depth == 6]
+        for seed in seeds:
+            loss, curvature = 2.0 ** (depth * (1 + seed[-1])), depth - 3.0
+            yield optima.Optimum(loss, 0.5, curvature, 1e-4, method, 3)
 
-    monkeypatch.setattr(optima, "_descents", descents)
+    monkeypatch.setattr(optima, "_optima", optima_of)
     metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
-    np.testing.assert_allclose(metrics["loss-slope"], np.log(2), rtol=1e-12)
+    wanted = np.log(2) * np.asarray([1, 2] * 3)
+    np.testing.assert_allclose(metrics["loss-slope"], wanted, rtol=1e-12)
     assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
     assert metrics["least-error"].tolist() == [50, 50, 50]
     methods = [[6, 0, 0]] * 3 + [[0, 6, 0]]
     assert metrics["optima-methods"].values.tolist() == methods
     assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
+    curvatures = metrics["optima-curvatures"].values
+    assert curvatures.shape == (3, len(optima.DEPTHS), 2)
+    assert curvatures[2, :, 1].tolist() == [-2, -1, 1, 3]
 
 
 def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(monkeypatch):
@@ -293,11 +309,35 @@ def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(monkeypatch):
     monkeypatch.setattr(optima, "NEWTON", 1)
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
-        labels = jnp.arange(130) % 10
-        values, ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
-    assert values[0] == values[1] != values[2]
+        seeds = [[1, 2], [1, 2], [1, 3]]
+        ends = list(optima._optima(images, jnp.arange(130) % 10, 1, seeds, 1))
+    assert ends[0] == ends[1] != ends[2]
     assert all(end.left > optima.TOLERANCE for end in ends)
     assert {end.method for end in ends} == {"stalled"}
+
+
+def test_the_curvature_is_the_smallest_eigenvalue_of_the_hessian(monkeypatch):
+    """Against central differences of the gradient, where a net was left."""
+    ends = []
+    minimize = optima.minimize
+
+    def remembered(*arguments):
+        ends.append(minimize(*arguments))
+        return ends[-1]
+
+    monkeypatch.setattr(optima, "minimize", remembered)
+    monkeypatch.setattr(optima, "NEWTON", 1)
+    with jax.enable_x64(True):
+        images = jnp.asarray(split().images.reshape(130, 64)[:, :3], jnp.float64)
+        labels = jnp.arange(130) % 10
+        (found,) = optima._optima(images, labels, 1, [[1, 2]], 5)
+        objective, hessian, _ = optima._problem([3, 4, 10], images, labels)
+        at, steps = ends[0].params, 1e-5 * np.eye(66)
+        columns = [objective(at + s)[1] - objective(at - s)[1] for s in steps]
+        wanted = np.stack(columns) / 2e-5
+        np.testing.assert_allclose(hessian(at), wanted, atol=1e-8)
+    assert found.curvature == pytest.approx(np.linalg.eigvalsh(wanted)[0], abs=1e-7)
+    assert found.curvature < 0
 
 
 def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
