@@ -43,6 +43,7 @@ SEEN = 64  # test sequences whose gates are looked at
 SHUFFLES = 20  # of the symbols that the control of a probe is fitted to
 RIDGE = 1e-6  # of the mean variance, so that S has an inverse
 FIRST, LAST = 0, -1
+JUDGED_GATES = ("i", "o")  # the forget gates begin near 1, and are shown
 ARMS = tuple(f"{cell}-{task}" for cell in CELLS for task in TASKS)
 VARIANTS = tuple(name for name in NETS if name not in CELLS)
 
@@ -179,7 +180,8 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
         probe/{cell}-{task}: the first symbol from h_T; named/{cell}-{task}: what the
         net itself names; probe-soon/{cell}-needed: the first from h_1; probe-shuffled:
         after fitting to shuffled symbols; recall/{net}; {net}-less-lstm, lstm-less-rnn,
-        all in points per test sequence; gates-saturated/{untrained, trained} [seeds].
+        all in points per test sequence; gates-saturated/{untrained, trained} [seeds],
+        of JUDGED_GATES; forget-gate-saturated/untrained [seeds].
     """
     trained = {name: metrics.pop(name) for name in (*ARMS, *VARIANTS)}
     found: dict[str, Any] = {}
@@ -204,10 +206,12 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
 
 def _shown(lstm: Trained, right: dict[str, np.ndarray]) -> dict[str, Any]:
     assert lstm.gates is not None
-    shares = lstm.gates["shares"]
+    shares = lstm.gates["shares"]  # [seed, before and after, gate]
+    judged = shares[..., [GATES.index(name) for name in JUDGED_GATES]].mean(-1)
     return {
-        "gates-saturated/untrained": shares[:, 0].mean(-1),
-        "gates-saturated/trained": shares[:, 1].mean(-1),
+        "gates-saturated/untrained": judged[:, 0],
+        "gates-saturated/trained": judged[:, 1],
+        "forget-gate-saturated/untrained": shares[:, 0, GATES.index("f")],
         "recall-accuracies": Shown(
             np.stack([points.mean(1) for points in right.values()], 1),
             f"accuracy of first-symbol recall [seed; {', '.join(right)}]",
