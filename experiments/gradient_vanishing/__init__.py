@@ -12,7 +12,8 @@ errors, or counts of exceptions. All that is at initialization; trained on digit
 
     steps     of SGD until a net of three hidden layers is wrong about 25 % of them
     change    log10 of ‖K_T - K_0‖ / ‖K_0‖, the first hidden kernel over the fifth
-    slope     of ln(loss) over the depth, at the optima of nets too small for the data
+    slope     of ln(loss) over the depth, at the optima of nets too small for the data;
+              shown beside it, the smallest eigenvalue of the Hessian at each
     gap       train error of a plain net with batch norm less that of its residual twin
 
 by rates that `tuning` chooses on validation digits, of both ResNets at 32 layers.
@@ -20,8 +21,9 @@ Recurrent nets read 50 random symbols and name the first (recall) or the last, b
 of `recall_tuning`; a linear probe reads the first from their last state.
 
     half-life  steps back until ‖∂L/∂h_t‖ has halved, over the length
-    share      of gates within 0.1 of 0 or 1; of runs whose loss ends non-finite or
-               above 10 times its start, with the gradient's norm clipped and without
+    share      of gates within 0.1 of 0 or 1, after training without the forget gates;
+               of runs whose loss ends non-finite or above 10 times its start, with the
+               gradient's norm clipped and without
 
 Expected: gradients of plain RNNs change exponentially unless the kernel is an isometry,
 and neither small nor large entries alone decide; sigmoids explode at large gains. The
@@ -65,13 +67,13 @@ DATA = ("digits", "mnist")
 DEEPEST = 110
 CHUNK = 50  # steps, that of `descent`
 QUICK = {
-    "draws": 4,
+    "draws": 1,
     "depth": 8,
     "steps": 50,
     "restarts": 1,
     "resnet_steps": 10,
     "recall_steps": 5,
-    "clipped_runs": 4,
+    "clipped_runs": 1,
     "num_seeds": 1,
 }
 

@@ -36,6 +36,7 @@ from experiments.gradient_vanishing.recall import (
     sequences,
 )
 from experiments.harness.claims import Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
@@ -99,7 +100,7 @@ def chunk(run: Run, _: None) -> tuple[Run, dict[str, Array]]:
 def started(keys: Array, rates: tuple[float, ...]) -> Run:
     """Every run before its first step, [rates · arms · runs, ...]."""
     draws, streams = zip(*(jax.random.split(key) for key in keys), strict=True)
-    params = over_seeds(drawn)(jnp.stack(draws))
+    params = over_seeds(drawn, brief)(jnp.stack(draws))
     settings = [(rate, norm) for rate in rates for norm in ARMS.values()]
     repeats = len(settings)
     return Run(
@@ -131,7 +132,7 @@ def losses(
     )
     symbols = jnp.asarray(sequences(*watched))
     shape = len(rates), len(ARMS), len(keys)
-    look = over_seeds(loss_of)
+    look = over_seeds(loss_of, brief)
     first, last = (
         np.asarray(look(each.params, symbols)).reshape(shape)
         for each in (before, after)
@@ -166,7 +167,7 @@ def clipping(keys: Array, lab: Lab, runs: int) -> Metrics:
     first, last = losses(keys, lab, RATES)
     hits = diverged(first, last)  # [rate, arm, run]
     params = started(keys, RATES[:1]).params[: len(keys)]
-    grows = over_seeds(exploded)(params, jnp.asarray(sequences(*HELD_OUT)))
+    grows = over_seeds(exploded, brief)(params, jnp.asarray(sequences(*HELD_OUT)))
     judged = dict(zip(ARMS, hits[RATES.index(LEARNING_RATE)], strict=True))
     shares = {f"diverged/{arm}": each for arm, each in judged.items()}
     shares["exploded/relu"] = np.asarray(grows)

@@ -154,7 +154,8 @@ def ratios(keys: Array, digits: Split) -> Metrics:
     profiles = profiles.reshape(len(keys), *grid, LAYERS + 1)
     logs = profiles[..., 1] - profiles[..., LAYERS]
     axes = f"{', '.join(ACTIVATIONS)}; {', '.join(INITS)}; {', '.join(NETS)}"
-    return _by_arm(logs) | {
+    return {
+        **_by_arm(logs),
         "gradient-profiles": Shown(
             profiles.mean(0),
             f"log10 of the gradient that reaches layer or step 0 to {LAYERS}, mean of "

@@ -235,7 +235,7 @@ def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> 
                 found[seed, column, restart] = end
                 where = {"depth": depth, "seed": seed, "restart": restart}
                 lab.log("optimum", **where, **end._asdict())
-    return _judged(found) | _beside(found, images.shape[1])
+    return {**_judged(found), **_beside(found, images.shape[1])}
 
 
 def _each(found: np.ndarray, name: str) -> np.ndarray:

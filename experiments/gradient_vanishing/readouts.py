@@ -35,6 +35,7 @@ from experiments.gradient_vanishing.recall import (
     sequences,
 )
 from experiments.harness.claims import Images, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
@@ -75,7 +76,7 @@ def train(keys: Array, lab: Lab, name: str, task: str, steps: int) -> Trained:
     return Trained(right, states, looked)
 
 
-@partial(jax.jit, static_argnames="net")
+@partial(brief, static_argnames="net")
 def _looked_at(params: Array, symbols: Array, net: Net) -> tuple[Array, Array]:
     """The answers [seeds, N] and the states h_1 and h_T [seeds, 2, N, WIDTH]."""
 
@@ -103,7 +104,7 @@ def _gates(net: Net, *params: Array) -> dict[str, np.ndarray]:
 
         return jax.lax.map(one, each)
 
-    shares, histograms = over_seeds(look)(
+    shares, histograms = over_seeds(look, brief)(
         jnp.stack(params, axis=1), jnp.asarray(TEST[:SEEN])
     )
     return {"shares": np.asarray(shares), "histograms": np.asarray(histograms)}
