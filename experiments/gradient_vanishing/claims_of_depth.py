@@ -80,6 +80,8 @@ _WORSE = Claim(
     relation=">",
     threshold=0,
     unit="nats/layer",
+    replicate="restart",
+    least=optima.LEAST_RESTARTS,
     controls=(
         Control(
             id="deeper-worse-optima:arrived",

@@ -86,23 +86,30 @@ def _read(
     )
 
 
+def _able(row: str, cell: str, task: str) -> Control:
+    """What a net or its probe has to be able to do."""
+    if task == "unneeded":
+        statement = "The net has learned to name the last symbol (chance is 12.5 %)."
+        return _read(row, "learned", statement, f"named/{cell}-{task}")
+    statement = "The probe finds the first symbol in the state right after it."
+    return _read(row, "soon", statement, f"probe-soon/{cell}-{task}")
+
+
+def _blind(row: str, arm: str) -> Control:
+    return Control(
+        id=f"{row}:shuffled",
+        statement="A probe fitted to shuffled symbols finds nothing (chance is "
+        "12.5 %).",
+        metric=f"probe-shuffled/{arm}",
+        relation="<",
+        threshold=_SHUFFLED,
+        unit="%",
+        estimate="accuracy",
+    )
+
+
 def _overwritten(cell: str, task: str) -> Claim:
-    arm = f"{cell}-{task}"
-    row = f"state-overwritten/{arm}"
-    learned = {
-        "unneeded": _read(
-            row,
-            "learned",
-            "The net has learned to name the last symbol (chance is 12.5 %).",
-            f"named/{arm}",
-        ),
-        "needed": _read(
-            row,
-            "soon",
-            "The probe finds the first symbol in the state right after it.",
-            f"probe-soon/{arm}",
-        ),
-    }
+    row = f"state-overwritten/{cell}-{task}"
     asked = {"needed": "first", "unneeded": "last"}[task]
     name = cell.upper() if cell == "rnn" else f"{cell.upper()} of keeping bias 3"
     return Claim(
@@ -113,24 +120,12 @@ def _overwritten(cell: str, task: str) -> Claim:
         source="S4",
         kind="conditional",
         expected="open",
-        metric=f"probe/{arm}",
+        metric=f"probe/{cell}-{task}",
         relation="<",
         threshold=_SHUFFLED,
         unit="%",
         estimate="accuracy",
-        controls=(
-            learned[task],
-            Control(
-                id=f"{row}:shuffled",
-                statement="A probe fitted to shuffled symbols finds nothing (chance "
-                "is 12.5 %).",
-                metric=f"probe-shuffled/{arm}",
-                relation="<",
-                threshold=_SHUFFLED,
-                unit="%",
-                estimate="accuracy",
-            ),
-        ),
+        controls=(_able(row, cell, task), _blind(row, f"{cell}-{task}")),
     )
 
 
@@ -138,8 +133,8 @@ _OVERWRITTEN = tuple(_overwritten(cell, task) for cell in CELLS for task in TASK
 
 _BINARY = Claim(
     id="lstm-gates-are-binary/trained",
-    statement="Gate values are close to 0 or 1 (after training on first-symbol "
-    "recall from a forget bias of 3).",
+    statement="Gate values are close to 0 or 1 (input and output gates, after training "
+    "on first-symbol recall; forget gates begin there and are shown).",
     source="S4",
     kind="conditional",
     expected="open",
@@ -155,9 +150,16 @@ _BINARY = Claim(
         ),
         Control(
             id="lstm-gates-are-binary/trained:before",
-            statement="They are not so before training, by that bias alone.",
+            statement="They are not so before training.",
             metric="gates-saturated/untrained",
             relation="<",
+            threshold=0.5,
+        ),
+        Control(
+            id="lstm-gates-are-binary/trained:forget-bias-3",
+            statement="The forget gates, of bias 3, are so before training.",
+            metric="forget-gate-saturated/untrained",
+            relation=">",
             threshold=0.5,
         ),
     ),

@@ -8,7 +8,9 @@ by plain gradient descent. The state and the gradient grow GAIN-fold a step on a
 A run has diverged where its loss on sequences that no step sees ends non-finite or
 above GROWTH times its start, and has learned where it ends below LEARNED times chance:
 a run may do neither. Both arms of a run begin with the same params and see the
-same sequences.
+same sequences. Every rate of RATES is shown; the one that is judged has the lowest
+median loss of clipped runs on validation sequences, of five rates a factor of ten
+apart: `python -m experiments.gradient_vanishing.clipping_tuning`.
 """
 
 from typing import Any, NamedTuple
@@ -34,6 +36,7 @@ from experiments.gradient_vanishing.recall import (
     sequences,
 )
 from experiments.harness.claims import Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
@@ -41,13 +44,14 @@ NET = Net("rnn", (("activation", "relu"),))
 GAIN = 1.2
 GROWTH = 10  # times the first loss
 EXPLODED = 10  # times the last gradient
-LEARNING_RATE = 1.0  # the lowest median loss of the clipped arm, in `recall_tuning`
+LEARNING_RATE = 1.0  # that is judged, chosen by `clipping_tuning`
 ARMS = {"clipped": LARGEST_NORM, "unclipped": np.inf}
 RATES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 LEAST_RUNS = 100  # of all seeds, below which no share is judged
 LEARNED = 0.9  # times the loss of chance
 STEPS = 60
 HELD_OUT = 4, 64  # seed and number of sequences
+VALIDATION = 3, 64  # those that the learning rate is chosen on
 
 
 class Run(NamedTuple):
@@ -96,7 +100,7 @@ def chunk(run: Run, _: None) -> tuple[Run, dict[str, Array]]:
 def started(keys: Array, rates: tuple[float, ...]) -> Run:
     """Every run before its first step, [rates · arms · runs, ...]."""
     draws, streams = zip(*(jax.random.split(key) for key in keys), strict=True)
-    params = over_seeds(drawn)(jnp.stack(draws))
+    params = over_seeds(drawn, brief)(jnp.stack(draws))
     settings = [(rate, norm) for rate in rates for norm in ARMS.values()]
     repeats = len(settings)
     return Run(
@@ -111,9 +115,12 @@ def started(keys: Array, rates: tuple[float, ...]) -> Run:
 
 
 def losses(
-    keys: Array, lab: Lab, rates: tuple[float, ...]
+    keys: Array,
+    lab: Lab,
+    rates: tuple[float, ...],
+    watched: tuple[int, int] = HELD_OUT,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Held-out losses before and after training, each [rates, arms, runs]."""
+    """Losses on watched sequences before and after training, [rates, arms, runs]."""
     before = started(keys, rates)
     after = lab.fit(
         over_seeds(chunk),
@@ -123,11 +130,11 @@ def losses(
         label="clipping",
         on_nonfinite="record",
     )
-    held_out = jnp.asarray(sequences(*HELD_OUT))
+    symbols = jnp.asarray(sequences(*watched))
     shape = len(rates), len(ARMS), len(keys)
-    look = over_seeds(loss_of)
+    look = over_seeds(loss_of, brief)
     first, last = (
-        np.asarray(look(each.params, held_out)).reshape(shape)
+        np.asarray(look(each.params, symbols)).reshape(shape)
         for each in (before, after)
     )
     return first, last
@@ -160,7 +167,7 @@ def clipping(keys: Array, lab: Lab, runs: int) -> Metrics:
     first, last = losses(keys, lab, RATES)
     hits = diverged(first, last)  # [rate, arm, run]
     params = started(keys, RATES[:1]).params[: len(keys)]
-    grows = over_seeds(exploded)(params, jnp.asarray(sequences(*HELD_OUT)))
+    grows = over_seeds(exploded, brief)(params, jnp.asarray(sequences(*HELD_OUT)))
     judged = dict(zip(ARMS, hits[RATES.index(LEARNING_RATE)], strict=True))
     shares = {f"diverged/{arm}": each for arm, each in judged.items()}
     shares["exploded/relu"] = np.asarray(grows)

@@ -11,6 +11,7 @@ read h_20 out, and the gradient of every h_l comes back scaled. One program hold
 activations, initializations and both networks; they share their normal draws.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -152,19 +153,9 @@ def ratios(keys: Array, digits: Split) -> Metrics:
     profiles = np.asarray(over_seeds(measure, brief)(keys, digits))
     profiles = profiles.reshape(len(keys), *grid, LAYERS + 1)
     logs = profiles[..., 1] - profiles[..., LAYERS]
-    metrics: dict = {}
-    for place, activation in enumerate(ACTIVATIONS):
-        for column, init in enumerate(INITS):
-            for row, net in enumerate(NETS):
-                name = f"{activation}-{init}-{net}"
-                if activation not in NORMALIZED:
-                    metrics[f"log-ratio/{name}"] = logs[:, place, column, row]
-                elif init == NORMALIZED_INIT:
-                    metrics[f"log-ratio/{activation}-{net}"] = logs[
-                        :, place, column, row
-                    ]
     axes = f"{', '.join(ACTIVATIONS)}; {', '.join(INITS)}; {', '.join(NETS)}"
-    return metrics | {
+    return {
+        **_by_arm(logs),
         "gradient-profiles": Shown(
             profiles.mean(0),
             f"log10 of the gradient that reaches layer or step 0 to {LAYERS}, mean of "
@@ -179,3 +170,17 @@ def ratios(keys: Array, digits: Split) -> Metrics:
             f"last [{axes}]",
         ),
     }
+
+
+def _by_arm(logs: np.ndarray) -> Metrics:
+    """log-ratio/... [seeds] of [seeds, activations, inits, nets]."""
+    metrics: dict = {}
+    for place, (activation, init, net) in enumerate(
+        itertools.product(ACTIVATIONS, INITS, NETS)
+    ):
+        log = logs.reshape(len(logs), -1)[:, place]
+        if activation not in NORMALIZED:
+            metrics[f"log-ratio/{activation}-{init}-{net}"] = log
+        elif init == NORMALIZED_INIT:
+            metrics[f"log-ratio/{activation}-{net}"] = log
+    return metrics

@@ -188,13 +188,8 @@ def _explosions(metrics: Metrics) -> "Figure":
     )
     axes = figure.subplots()
     axes.axhline(recurrence.EXPLODED, color="#999999", lw=1)
-    axes.annotate(
-        "above this: exploded",
-        (-0.45, recurrence.EXPLODED),
-        (0, 3),
-        textcoords="offset points",
-        fontsize=8,
-    )
+    above = {"textcoords": "offset points", "fontsize": 8}
+    axes.annotate("above this: exploded", (-0.45, recurrence.EXPLODED), (0, 3), **above)
     spread = np.linspace(-0.14, 0.14, len(logs))
     top = logs.max()
     for place, arm in enumerate(recurrence.EXPLOSION_ARMS):

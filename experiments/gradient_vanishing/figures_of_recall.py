@@ -119,9 +119,6 @@ def _near_steps(metrics: Metrics) -> "Figure":
 
 
 def _clipping(metrics: Metrics) -> "Figure":
-    last = shown(metrics, "clipping-last")  # [rate, arm, run]
-    gone = shown(metrics, "clipping-diverged")  # [rate, arm], as the next
-    learned = shown(metrics, "clipping-learned")
     figure = new_figure(
         10,
         4.2,
@@ -133,23 +130,8 @@ def _clipping(metrics: Metrics) -> "Figure":
     )
     axes = figure.subplots()
     top = 100 * HIGHEST
-    heights = np.where(last <= HIGHEST, last, top)  # not where it is not a number
-    for rate, arm in np.ndindex(*last.shape[:2]):
-        place = rate + 0.4 * arm - 0.2
-        around = place + np.linspace(-0.15, 0.15, last.shape[2])
-        axes.plot(
-            around,
-            heights[rate, arm],
-            MARKERS[arm],
-            ms=3,
-            alpha=0.6,
-            color=COLORS[arm],
-            label=list(clipping.ARMS)[arm] if rate == 0 else None,
-        )
-        shares = f"{gone[rate, arm]:.0f} %\n{learned[rate, arm]:.0f} %"
-        axes.annotate(shares, (place, 3 * top), ha="center", fontsize=9)
-    words = "diverged\nlearned"
-    axes.annotate(words, (len(last) - 0.5, 3 * top), fontsize=9, annotation_clip=False)
+    _last_losses(axes, metrics, top)
+    _shares_of_runs(axes, metrics, 3 * top)
     axes.set_yscale("log")
     axes.set_ylim(top=300 * top)
     axes.axhline(top / 6, color="#999999", lw=1)
@@ -161,6 +143,37 @@ def _clipping(metrics: Metrics) -> "Figure":
     axes.set_ylabel("loss at the end, nats")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def _place(rate: int, arm: int) -> float:
+    """Where an arm stands on the axis of the rates."""
+    return rate + 0.4 * arm - 0.2
+
+
+def _last_losses(axes: "Axes", metrics: Metrics, top: float) -> None:
+    last = shown(metrics, "clipping-last")  # [rate, arm, run]
+    heights = np.where(last <= HIGHEST, last, top)  # not where it is not a number
+    for rate, arm in np.ndindex(*last.shape[:2]):
+        axes.plot(
+            _place(rate, arm) + np.linspace(-0.15, 0.15, last.shape[2]),
+            heights[rate, arm],
+            MARKERS[arm],
+            ms=3,
+            alpha=0.6,
+            color=COLORS[arm],
+            label=list(clipping.ARMS)[arm] if rate == 0 else None,
+        )
+
+
+def _shares_of_runs(axes: "Axes", metrics: Metrics, height: float) -> None:
+    """How many runs diverged, above how many learned."""
+    gone = shown(metrics, "clipping-diverged")  # [rate, arm], as the next
+    learned = shown(metrics, "clipping-learned")
+    for rate, arm in np.ndindex(*gone.shape):
+        shares = f"{gone[rate, arm]:.0f} %\n{learned[rate, arm]:.0f} %"
+        axes.annotate(shares, (_place(rate, arm), height), ha="center", fontsize=9)
+    beside = len(gone) - 0.5, height
+    axes.annotate("diverged\nlearned", beside, fontsize=9, annotation_clip=False)
 
 
 def _trained_gates(metrics: Metrics) -> "Figure":

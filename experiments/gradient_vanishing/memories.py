@@ -131,21 +131,26 @@ def memories(keys: Array) -> Metrics:
         gains = jnp.tile(jnp.asarray(GAINS, float), len(BIASES))
         return lax.map(one, (each, gains))
 
-    found = {
-        name: np.asarray(each)
-        for name, each in over_seeds(measure, brief)(keys).items()
-    }
+    measured = over_seeds(measure, brief)(keys)
+    found = {name: np.asarray(each) for name, each in measured.items()}
     saturated = found["saturated"]  # [seed, arm, gate]
-    default, open_gate = ARMS.index("0-1"), ARMS.index("5-1")
-    arms = ", ".join(ARMS)
-    ones = [ARMS.index(f"{bias}-1") for bias in BIASES]
-    metrics: dict = {
+    norms = {
         f"log-norm/{arm}": found["norms"][:, place, -1]
         for place, arm in enumerate(ARMS)
     }
-    return metrics | {
-        "gates-saturated/init": saturated[:, default].mean(-1),
-        "forget-gate-saturated/5": saturated[:, open_gate, GATES.index("f")],
+    return {
+        **norms,
+        "gates-saturated/init": saturated[:, ARMS.index("0-1")].mean(-1),
+        "forget-gate-saturated/5": saturated[:, ARMS.index("5-1"), GATES.index("f")],
+        **_carried(found),
+        **_gate_values(found),
+    }
+
+
+def _carried(found: dict[str, np.ndarray]) -> Metrics:
+    """What is shown of the gradients, of every arm."""
+    arms = ", ".join(ARMS)
+    return {
         "memory-norms": Shown(
             found["norms"],
             f"log10 of the norm of the gradient from cell to cell of an LSTM [seed; "
@@ -162,16 +167,24 @@ def memories(keys: Array) -> Metrics:
             f"carry's Jacobian, from (c, h) to (c, h) {FAR} steps later, by one sweep "
             f"of QR (right up to a constant), mean of the seeds [{arms}]",
         ),
+    }
+
+
+def _gate_values(found: dict[str, np.ndarray]) -> Metrics:
+    """What is shown of the gates, at gain 1."""
+    ones = [ARMS.index(f"{bias}-1") for bias in BIASES]
+    biases = ", ".join(BIASES)
+    return {
         "saturated-gates": Shown(
-            100 * saturated[:, ones].mean(0),
-            f"share of gates within 0.1 of 0 or 1 at gain 1 [forget bias "
-            f"{', '.join(BIASES)}; i, f, o]",
+            100 * found["saturated"][:, ones].mean(0),
+            f"share of gates within 0.1 of 0 or 1 at gain 1 [forget bias {biases}; i, "
+            "f, o]",
             "%",
         ),
         "gate-histograms": Shown(
             found["histogram"][:, ones].sum(0),
             f"values of the forget gate at gain 1, in {BINS} equal bins [forget bias "
-            f"{', '.join(BIASES)}; bin]",
+            f"{biases}; bin]",
         ),
     }
 

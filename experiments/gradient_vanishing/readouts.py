@@ -35,6 +35,7 @@ from experiments.gradient_vanishing.recall import (
     sequences,
 )
 from experiments.harness.claims import Images, Metrics, Shown
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 
@@ -43,6 +44,7 @@ SEEN = 64  # test sequences whose gates are looked at
 SHUFFLES = 20  # of the symbols that the control of a probe is fitted to
 RIDGE = 1e-6  # of the mean variance, so that S has an inverse
 FIRST, LAST = 0, -1
+JUDGED_GATES = ("i", "o")  # the forget gates begin near 1, and are shown
 ARMS = tuple(f"{cell}-{task}" for cell in CELLS for task in TASKS)
 VARIANTS = tuple(name for name in NETS if name not in CELLS)
 
@@ -74,7 +76,7 @@ def train(keys: Array, lab: Lab, name: str, task: str, steps: int) -> Trained:
     return Trained(right, states, looked)
 
 
-@partial(jax.jit, static_argnames="net")
+@partial(brief, static_argnames="net")
 def _looked_at(params: Array, symbols: Array, net: Net) -> tuple[Array, Array]:
     """The answers [seeds, N] and the states h_1 and h_T [seeds, 2, N, WIDTH]."""
 
@@ -102,7 +104,7 @@ def _gates(net: Net, *params: Array) -> dict[str, np.ndarray]:
 
         return jax.lax.map(one, each)
 
-    shares, histograms = over_seeds(look)(
+    shares, histograms = over_seeds(look, brief)(
         jnp.stack(params, axis=1), jnp.asarray(TEST[:SEEN])
     )
     return {"shares": np.asarray(shares), "histograms": np.asarray(histograms)}
@@ -179,7 +181,8 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
         probe/{cell}-{task}: the first symbol from h_T; named/{cell}-{task}: what the
         net itself names; probe-soon/{cell}-needed: the first from h_1; probe-shuffled:
         after fitting to shuffled symbols; recall/{net}; {net}-less-lstm, lstm-less-rnn,
-        all in points per test sequence; gates-saturated/{untrained, trained} [seeds].
+        all in points per test sequence; gates-saturated/{untrained, trained} [seeds],
+        of JUDGED_GATES; forget-gate-saturated/untrained [seeds].
     """
     trained = {name: metrics.pop(name) for name in (*ARMS, *VARIANTS)}
     found: dict[str, Any] = {}
@@ -204,10 +207,12 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
 
 def _shown(lstm: Trained, right: dict[str, np.ndarray]) -> dict[str, Any]:
     assert lstm.gates is not None
-    shares = lstm.gates["shares"]
+    shares = lstm.gates["shares"]  # [seed, before and after, gate]
+    judged = shares[..., [GATES.index(name) for name in JUDGED_GATES]].mean(-1)
     return {
-        "gates-saturated/untrained": shares[:, 0].mean(-1),
-        "gates-saturated/trained": shares[:, 1].mean(-1),
+        "gates-saturated/untrained": judged[:, 0],
+        "gates-saturated/trained": judged[:, 1],
+        "forget-gate-saturated/untrained": shares[:, 0, GATES.index("f")],
         "recall-accuracies": Shown(
             np.stack([points.mean(1) for points in right.values()], 1),
             f"accuracy of first-symbol recall [seed; {', '.join(right)}]",

@@ -22,6 +22,7 @@ from jax.flatten_util import ravel_pytree
 
 from cnn_jax.ops import gru, init_gru, init_lstm, init_rnn, lstm, rnn
 from cnn_jax.training.classification import cross_entropy
+from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 
 LENGTH = 50  # T
@@ -167,12 +168,15 @@ def chunk(
     return lax.scan(advance, state, length=steps)
 
 
-@partial(jax.jit, static_argnames=("net", "steps"))
-def chunks(
+def _chunks(
     states: State, setting: Setting, net: Net, steps: int
 ) -> tuple[State, dict[str, Array]]:
-    """`chunk` of every seed; one compilation for all settings of a net."""
     return lax.map(lambda state: chunk(state, setting, net, steps), states)
+
+
+# `chunk` of every seed; one compilation for all settings of a net.
+chunks = jax.jit(_chunks, static_argnames=("net", "steps"))
+few_steps = brief(_chunks, static_argnames=("net", "steps"))
 
 
 def fit(
@@ -182,7 +186,7 @@ def fit(
     before = initial(keys, net)
     size = min(CHUNK, steps)
     after = lab.fit(
-        partial(chunks, net=net, steps=size),
+        partial(chunks if size == CHUNK else few_steps, net=net, steps=size),
         before,
         Setting(jnp.asarray(TASKS[task]), jnp.asarray(rate)),
         num_chunks=-(-steps // size),

@@ -3,12 +3,11 @@
     python -m experiments.gradient_vanishing.recall_tuning
 
 prints the loss of first-symbol recall on validation sequences after training, the worst
-of three seeds: a rate at which some nets die is none; and the median loss of clipped
-runs. Test sequences are not looked at; the rate of the lowest loss stands in
-`recall.LEARNING_RATES`, and a cell keeps it for the last symbol; that of the clipped
-runs stands in `clipping.LEARNING_RATE`. One seed had chosen three times the rates for
-three variants of the LSTM, and at those most of their five nets of the first verdict
-learned nothing. On 2 CPU cores, jax 0.10.2, of those tried:
+of three seeds: a rate at which some nets die is none. Test sequences are not looked at;
+the rate of the lowest loss stands in `recall.LEARNING_RATES`, and a cell keeps it for
+the last symbol. One seed had chosen three times the rates for three variants of the
+LSTM, and at those most of their five nets of the first verdict learned nothing. On 2
+CPU cores, jax 0.10.2, of those tried:
 
     net                      0.001    0.003     0.01     0.03
     rnn                     2.0903   2.0911   1.5618
@@ -26,10 +25,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cnn_jax.training.classification import cross_entropy
-from experiments.gradient_vanishing import Config, clipping
+from experiments.gradient_vanishing import Config
 from experiments.gradient_vanishing.recall import (
     KEEPERS,
     NETS,
@@ -39,13 +37,13 @@ from experiments.gradient_vanishing.recall import (
     logits_of,
     sequences,
 )
+from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys, over_seeds
 
 SEED, NUM_SEEDS = 1000, 3
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 VALIDATION = 3, 1000  # seed and number of the sequences
-RUNS = 20  # with clipping, per rate
 
 TRIED = NETS | {f"{cell}, bias 0": Net(cell, keep_bias=0.0) for cell in KEEPERS}
 
@@ -63,6 +61,7 @@ def validation_loss(net: Net, params: jax.Array) -> float:
 
 
 def main(steps: int = Config().recall_steps) -> None:
+    environment.prepare("cpu", 2)  # that of a run
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     seeds = keys(SEED, NUM_SEEDS)
     print("net".ljust(22), *(f"{rate:>8g}" for rate in RATES))
@@ -73,9 +72,6 @@ def main(steps: int = Config().recall_steps) -> None:
             loss = validation_loss(net, trained(rate)[1].params)
             print(f"{loss:8.4f}", end=" ", flush=True)
         print()
-    clipped = clipping.losses(keys(SEED, RUNS), lab, clipping.RATES)[1][:, 0]
-    for rate, losses in zip(clipping.RATES, clipped, strict=True):
-        print(f"clipped, rate {rate:g}: {np.median(losses):.3f}")
 
 
 if __name__ == "__main__":

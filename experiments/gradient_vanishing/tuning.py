@@ -6,28 +6,30 @@ holds out a fifth of the training digits and trains on the others from a seed th
 verdict is from. The race: the rate with the fewest steps to a validation error of 25 %,
 of two the lower. The other nets: the rate with the lowest mean validation error over
 the last half of the steps. The residual networks: that of the lowest validation error
-after the last step, at 32 layers. Test digits are not looked at. On 2 CPU cores, jax
-0.10.2, 1000 steps, 400 of the residual networks; - has left the finite numbers:
+after the last step, at 32 layers. Test digits are not looked at. In the environment of
+a run on 2 CPU cores, on whose last bits training at large rates depends; jax 0.10.2,
+1000 steps, 400 of the residual networks; - has left the finite numbers, > has not got
+there in so many steps:
 
-    steps to 25 %      relu    tanh sigmoid
-    rate 0.01           107     112   >1000
-    rate 0.015           75      77   >1000
-    rate 0.02            55      55   >1000
-    rate 0.03            39      40   >1000
-    rate 0.05            27      23   >1000
-    rate 0.07            20      19   >1000
-    rate 0.1             17      13   >1000
-    rate 0.15            15       8     692
-    rate 0.2             13       6     535
-    rate 0.3             13       5     369
-    rate 0.5             25       7     228
-    rate 0.7             25      15     177
-    rate 1              109     188     159
-    rate 1.5              -       -     141
-    rate 2                -       -     152
-    rate 3                -       -     148
-    rate 5                -       -     217
-    rate 7                -       -     601
+    steps to 25 %       relu    tanh sigmoid
+    rate 0.01            107     112   >1000
+    rate 0.015            75      77   >1000
+    rate 0.02             55      55   >1000
+    rate 0.03             39      40   >1000
+    rate 0.05             27      23   >1000
+    rate 0.07             20      19   >1000
+    rate 0.1              17      13   >1000
+    rate 0.15             15       8     692
+    rate 0.2              13       6     535
+    rate 0.3              13       5     369
+    rate 0.5              25       7     228
+    rate 0.7              25      15     177
+    rate 1               109     188     159
+    rate 1.5           >1000   >1000     141
+    rate 2                 -   >1000     152
+    rate 3                 -   >1000     148
+    rate 5                 -   >1000     217
+    rate 7             >1000   >1000     601
 
     % wrong             0.01    0.03     0.1     0.3       1       3      10
     sigmoid, sgd       93.50   92.46   91.41   91.17   91.69   64.66   90.25
@@ -42,16 +44,23 @@ after the last step, at 32 layers. Test digits are not looked at. On 2 CPU cores
     plain              25.44    9.76    6.62   29.27   34.49
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.data import Split
 from experiments.gradient_vanishing import Config, residual
-from experiments.gradient_vanishing.descent import Arm, Examples, descend, examples
+from experiments.gradient_vanishing.descent import (
+    Arm,
+    Descent,
+    Examples,
+    descend,
+    examples,
+)
 from experiments.gradient_vanishing.learning import (
     DEEP,
     GOAL,
@@ -61,6 +70,7 @@ from experiments.gradient_vanishing.learning import (
     SHALLOW,
     steps_to,
 )
+from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 
@@ -82,15 +92,15 @@ def halves(digits: Split) -> tuple[Split, Split]:
     )
 
 
-def _errors(
+def _descents(
     lab: Lab,
     data: Examples,
     activation: str,
     rates: tuple[float, ...],
     hidden: int,
     optimizer: str,
-) -> np.ndarray:
-    """Validation errors [rates, steps]."""
+) -> list[Descent]:
+    """One seed at each rate; errors are of the validation digits."""
     arms = {str(rate): Arm(activation, rate) for rate in rates}
     found = descend(
         keys(SEED, 1),
@@ -103,40 +113,71 @@ def _errors(
         steps=Config().steps,
         on_nonfinite="record",
     )
-    return np.concatenate([each.errors for each in found.values()])
+    return list(found.values())
 
 
-def _print(name: str, values, form: str = "8.2f") -> None:
-    print(name.ljust(22), *(format(value, form) for value in values), flush=True)
+def diverged(descent: Descent) -> bool:
+    """Whether params have left the finite numbers."""
+    leaves = jax.tree.leaves(descent.after)
+    return not all(np.isfinite(leaf).all() for leaf in leaves)
 
 
-def _race(lab: Lab, data: Examples, name: str) -> np.ndarray:
+def steps_text(descent: Descent) -> str:
+    """Steps to the goal; ">" all of them where it is not reached, "-" if diverged."""
+    (steps,), (missed,) = steps_to(GOAL, descent.errors)
+    if not missed:
+        return str(steps)
+    return "-" if diverged(descent) else f">{steps}"
+
+
+def error_text(descent: Descent) -> str:
+    """Mean error over the last half of the steps, in %; "-" if diverged."""
+    if diverged(descent):
+        return "-"
+    (errors,) = descent.errors
+    return f"{100 * errors[len(errors) // 2 :].mean():.2f}"
+
+
+def table(title: str, heads: Iterable[str], rows: dict[str, list[str]]) -> str:
+    """Lines of columns that are as wide as those above."""
+    lines = {title: list(heads), **rows}
+    return "\n".join(
+        label.ljust(16) + "".join(text.rjust(8) for text in texts)
+        for label, texts in lines.items()
+    )
+
+
+def _race(lab: Lab, data: Examples, name: str) -> list[str]:
     """Steps to the goal [rates]."""
-    return steps_to(GOAL, _errors(lab, data, name, RACE_RATES, SHALLOW, "sgd"))[0]
+    found = _descents(lab, data, name, RACE_RATES, SHALLOW, "sgd")
+    return [steps_text(each) for each in found]
 
 
 def _layers(
     lab: Lab, data: Examples, name: str, rates: tuple[float, ...], optimizer: str
-) -> np.ndarray:
-    """Mean validation error over the last half of the steps, in % [rates]."""
-    errors = _errors(lab, data, name, rates, DEEP, optimizer)
-    return 100 * errors[:, errors.shape[1] // 2 :].mean(1)
+) -> list[str]:
+    """Errors of the deep nets [rates]."""
+    found = _descents(lab, data, name, rates, DEEP, optimizer)
+    return [error_text(each) for each in found]
 
 
-def _resnet(lab: Lab, train: Split, held_out: Split, name: str) -> np.ndarray:
+def _resnet(lab: Lab, train: Split, held_out: Split, name: str) -> list[str]:
     """Validation error of one design, in % [rates]."""
     size = Config().depth, Config().resnet_steps
     rates = jnp.asarray(RESNET_RATES)
     same = jnp.repeat(keys(SEED, 1), len(rates))
-    return 100 * residual.train(
+    errors = residual.train(
         name, same, lab, train, held_out, size, rates, on_nonfinite="record"
     )
+    return [f"{100 * error:.2f}" for error in errors]
 
 
-def _labeled(label: str, measure: Callable[..., Any], *arguments: Any) -> dict:
+def _labeled(
+    label: str, measure: Callable[..., list[str]], *arguments: Any
+) -> dict[str, list[str]]:
     """One entry of a table, told as soon as it is there."""
     found = measure(*arguments)
-    print("measured", label, np.asarray(found).round(2).tolist(), flush=True)
+    print("measured", label, *found, flush=True)
     return {label: found}
 
 
@@ -160,23 +201,32 @@ def _measurements(lab: Lab, digits: Split) -> dict[str, tuple[Any, ...]]:
 
 
 def main() -> None:
+    environment.prepare("cpu", 2)
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     measurements = _measurements(lab, lab.data().train)
     found = lab.measure(
         {label: partial(_labeled, label, *each) for label, each in measurements.items()}
     )
-    _print(f"steps to {GOAL:.0%}", RACERS, "8s")
-    for rate, *steps in zip(
-        RACE_RATES, *(found[f"race, {name}"] for name in RACERS), strict=True
-    ):
-        _print(f"rate {rate:g}", steps, "8d")
+    print(tables(found))
+
+
+def tables(found: dict[str, list[str]]) -> str:
+    """As above, of what the measurements have found by their labels."""
+    columns = [found[f"race, {name}"] for name in RACERS]
+    steps = {
+        f"rate {rate:g}": list(row)
+        for rate, row in zip(RACE_RATES, zip(*columns, strict=True), strict=True)
+    }
+    parts = [table(f"steps to {100 * GOAL:.0f} %", RACERS, steps)]
     for optimizer, rates in OPTIMIZERS.items():
-        _print("layers, % wrong", rates, "8g")
-        for name in LEARNERS[optimizer]:
-            _print(f"{name}, {optimizer}", found[f"{name}, {optimizer}"])
-    _print("ResNets, % wrong", RESNET_RATES, "8g")
-    for name in residual.RATES:
-        _print(name, found[name])
+        labels = [f"{name}, {optimizer}" for name in LEARNERS[optimizer]]
+        parts.append(_wrong(rates, {label: found[label] for label in labels}))
+    parts.append(_wrong(RESNET_RATES, {name: found[name] for name in residual.RATES}))
+    return "\n\n".join(parts)
+
+
+def _wrong(rates: tuple[float, ...], rows: dict[str, list[str]]) -> str:
+    return table("% wrong", [f"{rate:g}" for rate in rates], rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 
 from cnn_jax.data import Split
 from cnn_jax.models import ResNet
@@ -19,7 +18,6 @@ from experiments.gradient_vanishing import (
     learning,
     optima,
     residual,
-    tuning,
 )
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.gradient_vanishing.descent import Arm
@@ -119,18 +117,6 @@ def test_a_bound_can_support_that_the_relu_is_faster_and_cannot_refute_it():
     assert verdict_of(row, race_metrics(**neither)) == "invalid"
 
 
-def test_a_restart_that_has_not_arrived_makes_the_row_invalid():
-    metrics = {
-        "loss-slope": np.full(5, 0.1),
-        "gradient-left": np.full((5, 4), 9e-4),
-        "least-error": np.full(5, 30.0),
-    }
-    row = "deeper-worse-optima"
-    assert verdict_of(row, metrics) == "supported"
-    metrics["gradient-left"][3, 1] = 2e-3
-    assert verdict_of(row, metrics) == "invalid"
-
-
 @functools.cache
 def fifty_steps() -> tuple[Any, descent.Examples]:
     """Two arms of two seeds."""
@@ -219,87 +205,6 @@ def test_starving_is_shown_at_every_rate_in_their_order(monkeypatch):
     assert found["changes/sgd"].values.shape == (2, 1, learning.DEEP + 1)
 
 
-def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
-    curvature = np.asarray([1.0, 10.0, 100.0])
-    visited = []
-
-    def objective(at):
-        visited.append(at.copy())
-        return at @ (curvature * at) / 2, curvature * at
-
-    end = optima.minimize(objective, lambda _: np.diag(curvature), np.ones(3), 100)
-    assert end.method == "L-BFGS"
-    assert end.left < optima.TOLERANCE
-    gradients = [np.linalg.norm(curvature * at) for at in visited]
-    left = np.linalg.norm(curvature * end.params) / gradients[0]
-    assert end.left == pytest.approx(left)
-    assert end.calls == len(visited) - 1
-
-
-def test_a_point_that_is_only_tried_is_no_optimum():
-    """The first trial of a line search lands on the plateau of a narrow well."""
-
-    def objective(at):
-        inside = np.exp(-np.sum((at / 0.15) ** 2) / 2)
-        return 1 - inside, inside * at / 0.15**2
-
-    def hessian(at):
-        scaled = (at / 0.15) ** 2
-        return np.diag(np.exp(-scaled / 2) * (1 - scaled) / 0.15**2)
-
-    end = optima.minimize(objective, hessian, np.asarray([0.2]), 100)
-    assert abs(end.params[0]) < 0.01
-    assert end.left < optima.TOLERANCE
-
-
-@pytest.mark.parametrize(("iterations", "method"), [(100, "Newton"), (1, "stalled")])
-def test_what_stalls_goes_on_by_newton_and_is_told(monkeypatch, iterations, method):
-    """From beside a saddle, where the second curvature is negative, to a minimum."""
-    monkeypatch.setattr(optima, "NEWTON", iterations)
-
-    def objective(at):
-        return np.sum(at**4 / 4 - at**2 / 2), at**3 - at
-
-    start = np.asarray([1.5, 0.1])
-    end = optima.minimize(objective, lambda at: np.diag(3 * at**2 - 1), start, 1)
-    assert end.method == method
-    assert (end.left < optima.TOLERANCE) == (method == "Newton")
-    assert np.allclose(end.params, 1, atol=0.01) == (method == "Newton")
-    gradients = [np.linalg.norm(objective(at)[1]) for at in (end.params, start)]
-    assert end.left == pytest.approx(gradients[0] / gradients[1])
-
-
-def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
-    """Losses 2^(depth + restart): ln 2 per layer."""
-
-    def descents(seeds, images, labels, depth, budget):
-        assert images.dtype == jnp.float64
-        end = optima.End(np.zeros(1), 1e-4, ("L-BFGS", "Newton")[depth == 6], 3)
-        values = [[2.0 ** (depth + seed[-1]), 0.5, 1e-4] for seed in seeds]
-        return values, [end] * len(seeds)
-
-    monkeypatch.setattr(optima, "_descents", descents)
-    metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
-    np.testing.assert_allclose(metrics["loss-slope"], np.log(2), rtol=1e-12)
-    assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
-    assert metrics["least-error"].tolist() == [50, 50, 50]
-    methods = [[6, 0, 0]] * 3 + [[0, 6, 0]]
-    assert metrics["optima-methods"].values.tolist() == methods
-    assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
-
-
-def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(monkeypatch):
-    """One iteration of each is not enough; twins of one seed begin alike."""
-    monkeypatch.setattr(optima, "NEWTON", 1)
-    with jax.enable_x64(True):
-        images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
-        labels = jnp.arange(130) % 10
-        values, ends = optima._descents([[1, 2], [1, 2], [1, 3]], images, labels, 1, 1)
-    assert values[0] == values[1] != values[2]
-    assert all(end.left > optima.TOLERANCE for end in ends)
-    assert {end.method for end in ends} == {"stalled"}
-
-
 def test_kernels_are_drawn_at_the_variance_of_he_and_twins_begin_alike():
     nets = [ResNet(8, **residual.DESIGNS[name]) for name in residual.DESIGNS]
     drawn = [residual.initial(jax.random.key(0), net, (8, 8, 1)) for net in nets]
@@ -328,15 +233,6 @@ def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch):
     learned: Any = residual.learning("plain", keys(0, 1), LAB, split(), 8, 3)
     assert learned["train-error/plain"].tolist() == [25]
     np.testing.assert_allclose(calls[0][-1], [residual.RATES["plain"]])
-
-
-def test_a_tenth_and_more_is_held_out_and_nothing_is_lost():
-    train, held_out = tuning.halves(split(100))
-    assert len(held_out.labels) == 20
-    both = np.concatenate([train.images, held_out.images]).sum((1, 2, 3))
-    np.testing.assert_array_equal(
-        np.sort(both), np.sort(split(100).images.sum((1, 2, 3)))
-    )
 
 
 def test_the_figure_of_depth_shows_every_arm():

@@ -125,7 +125,7 @@ def fabricated(first: np.ndarray, last: np.ndarray) -> readouts.Trained:
     """A net of one seed whose states name one symbol each, at h_1 and at h_T."""
     states = np.stack([np.eye(recall.WIDTH)[first], np.eye(recall.WIDTH)[last]])
     right = np.zeros((1, len(readouts.TEST)), bool)
-    shares = np.stack([np.full((1, 3), 0.25), np.full((1, 3), 0.5)], axis=1)
+    shares = np.asarray([[[0.2, 0.9, 0.3], [0.4, 0.9, 0.6]]])
     spread = {"shares": shares, "histograms": np.ones((1, 2, 3, 20))}
     return readouts.Trained(right, states[None].astype(np.float32), spread)
 
@@ -155,8 +155,12 @@ def test_differences_are_of_the_arms_that_they_name(metrics):
     assert metrics["hard-tanh-less-lstm"].values.mean() == -50
     assert metrics["softsign-less-lstm"].values.mean() == -100
     assert metrics["lstm-less-rnn"].values.mean() == 100
+
+
+def test_gates_are_judged_without_the_forget_gates(metrics):
     assert metrics["gates-saturated/trained"].tolist() == [0.5]
     assert metrics["gates-saturated/untrained"].tolist() == [0.25]
+    assert metrics["forget-gate-saturated/untrained"].tolist() == [0.9]
 
 
 def test_the_gates_are_counted_before_and_after():
