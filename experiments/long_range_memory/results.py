@@ -92,7 +92,7 @@ def shown(results: Results, names: tuple[str, ...], tasks: tuple[str, ...]) -> M
     return metrics
 
 
-def _shown_of_task(name: str, rows: list[Result]) -> Metrics:
+def _shown_of_task(name: str, rows: list[Result]) -> dict[str, Shown]:
     """The table of a task, curves, losses, shares and chance; a row for each net."""
     task = rows[0].task
     losses = np.stack([row.trained.losses for row in rows])

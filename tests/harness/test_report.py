@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,12 +181,11 @@ def test_figures_on_one_page_keep_their_ids_apart():
 
 
 def test_dots_lie_around_their_place_with_a_bar_at_the_mean():
-    axes = Figure().subplots()
+    axes: Any = Figure().subplots()
     figures.dots(axes, 2, np.array([3.0, 9.0, 5.0]), 5.5, "red", "5.5 %")
-    seeds, bar = axes.lines
-    np.testing.assert_allclose(seeds.get_xdata(), [1.9, 2, 2.1])
-    np.testing.assert_array_equal(seeds.get_ydata(), [3, 9, 5])
-    np.testing.assert_array_equal(bar.get_ydata(), [5.5, 5.5])
+    seeds, bar = (line.get_xydata() for line in axes.lines)
+    np.testing.assert_allclose(seeds, [[1.9, 3], [2, 9], [2.1, 5]])
+    np.testing.assert_allclose(bar, [[1.7, 5.5], [2.3, 5.5]])
     (words,) = axes.texts
     assert (words.get_text(), words.xy) == ("5.5 %", (2, 9))
 
