@@ -38,13 +38,13 @@ WIDTH = 4  # less than the rank that ten classes need
 DEPTHS = (1, 2, 4, 6)  # hidden layers
 TOLERANCE = 1e-3
 MEMORY = 20  # pairs that L-BFGS keeps
-NEWTON = 1000  # the most iterations of Newton's method
 LEAST_RESTARTS = 10  # per depth, of all seeds, below which no slope is judged
 METHODS = ("L-BFGS", "Newton", "stalled")
 CLASSES = 10
 
 Objective = Callable[[np.ndarray], tuple[Any, Any]]
 Hessian = Callable[[np.ndarray], Any]
+Budget = tuple[int, int]  # iterations of L-BFGS, and then of Newton's method
 
 
 def init(generator: np.random.Generator, sizes: list[int]) -> list[tuple]:
@@ -118,7 +118,7 @@ class _Visited:
 
 
 def minimize(
-    objective: Objective, hessian: Hessian, start: np.ndarray, budget: int
+    objective: Objective, hessian: Hessian, start: np.ndarray, budget: Budget
 ) -> End:
     """L-BFGS, then Newton's method, until TOLERANCE of the gradient is left.
 
@@ -126,14 +126,16 @@ def minimize(
         objective: params [P] -> (loss, gradient [P]).
         hessian: params [P] -> [P, P].
         start: [P].
-        budget: the most iterations of L-BFGS.
+        budget: the most iterations of each.
     """
     visited = _Visited(objective, start)
     at = start
-    limits = {"maxiter": budget, "maxfun": 20 * budget, "maxcor": MEMORY}
+    most, most_of_newton = budget
+    limits = {"maxiter": most, "maxfun": 20 * most, "maxcor": MEMORY, "ftol": 0}
+    newton = {"maxiter": most_of_newton, "gtol": 0}
     methods = {
-        "L-BFGS": ("L-BFGS-B", {}, {**limits, "ftol": 0, "gtol": 0}),
-        "Newton": ("trust-exact", {"hess": hessian}, {"maxiter": NEWTON, "gtol": 0}),
+        "L-BFGS": ("L-BFGS-B", {}, {**limits, "gtol": 0}),
+        "Newton": ("trust-exact", {"hess": hessian}, newton),
     }
     for name, (method, more, options) in methods.items():
         at = scipy.optimize.minimize(
@@ -197,7 +199,7 @@ class Optimum(NamedTuple):
 
 
 def _optima(
-    images: Array, labels: Array, depth: int, seeds: list[list[int]], budget: int
+    images: Array, labels: Array, depth: int, seeds: list[list[int]], budget: Budget
 ) -> Iterator[Optimum]:
     """Where the nets of one depth end that are drawn from the seeds."""
     sizes = [images.shape[1]] + [WIDTH] * depth + [CLASSES]
@@ -215,7 +217,9 @@ def _optima(
         )
 
 
-def optima(keys: Array, lab: Lab, digits: Split, restarts: int, budget: int) -> Metrics:
+def optima(
+    keys: Array, lab: Lab, digits: Split, restarts: int, budget: Budget
+) -> Metrics:
     """deeper-worse-optima, in full batches.
 
     Returns:

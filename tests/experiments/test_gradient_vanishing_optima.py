@@ -60,7 +60,7 @@ def test_a_quadratic_is_minimized_until_a_thousandth_of_its_gradient_is_left():
         visited.append(at.copy())
         return at @ (curvature * at) / 2, curvature * at
 
-    end = optima.minimize(objective, lambda _: np.diag(curvature), np.ones(3), 100)
+    end = optima.minimize(objective, lambda _: np.diag(curvature), np.ones(3), (100, 1))
     assert end.method == "L-BFGS"
     assert end.left < optima.TOLERANCE
     gradients = [np.linalg.norm(curvature * at) for at in visited]
@@ -80,21 +80,22 @@ def test_a_point_that_is_only_tried_is_no_optimum():
         scaled = (at / 0.15) ** 2
         return np.diag(np.exp(-scaled / 2) * (1 - scaled) / 0.15**2)
 
-    end = optima.minimize(objective, hessian, np.asarray([0.2]), 100)
+    end = optima.minimize(objective, hessian, np.asarray([0.2]), (100, 1))
     assert abs(end.params[0]) < 0.01
     assert end.left < optima.TOLERANCE
 
 
 @pytest.mark.parametrize(("iterations", "method"), [(100, "Newton"), (1, "stalled")])
-def test_what_stalls_goes_on_by_newton_and_is_told(monkeypatch, iterations, method):
+def test_what_stalls_goes_on_by_newton_and_is_told(iterations, method):
     """From beside a saddle, where the second curvature is negative, to a minimum."""
-    monkeypatch.setattr(optima, "NEWTON", iterations)
 
     def objective(at):
         return np.sum(at**4 / 4 - at**2 / 2), at**3 - at
 
     start = np.asarray([1.5, 0.1])
-    end = optima.minimize(objective, lambda at: np.diag(3 * at**2 - 1), start, 1)
+    end = optima.minimize(
+        objective, lambda at: np.diag(3 * at**2 - 1), start, (1, iterations)
+    )
     assert end.method == method
     assert (end.left < optima.TOLERANCE) == (method == "Newton")
     assert np.allclose(end.params, 1, atol=0.01) == (method == "Newton")
@@ -113,7 +114,7 @@ def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
             yield optima.Optimum(loss, 0.5, curvature, 1e-4, method, 3)
 
     monkeypatch.setattr(optima, "_optima", optima_of)
-    metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, 7)
+    metrics: Any = optima.optima(keys(0, 3), LAB, split(), 2, (7, 1))
     wanted = np.log(2) * np.asarray([1, 2] * 3)
     np.testing.assert_allclose(metrics["loss-slope"], wanted, rtol=1e-12)
     assert metrics["gradient-left"].shape == (3, len(optima.DEPTHS))
@@ -126,13 +127,12 @@ def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
     assert curvatures[2, :, 1].tolist() == [-2, -1, 1, 3]
 
 
-def test_nets_without_an_optimum_yet_keep_more_of_their_gradient(monkeypatch):
+def test_nets_without_an_optimum_yet_keep_more_of_their_gradient():
     """One iteration of each is not enough; twins of one seed begin alike."""
-    monkeypatch.setattr(optima, "NEWTON", 1)
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64), jnp.float64)
         seeds = [[1, 2], [1, 2], [1, 3]]
-        ends = list(optima._optima(images, jnp.arange(130) % 10, 1, seeds, 1))
+        ends = list(optima._optima(images, jnp.arange(130) % 10, 1, seeds, (1, 1)))
     assert ends[0] == ends[1] != ends[2]
     assert all(end.left > optima.TOLERANCE for end in ends)
     assert {end.method for end in ends} == {"stalled"}
@@ -148,11 +148,10 @@ def test_the_curvature_is_the_smallest_eigenvalue_of_the_hessian(monkeypatch):
         return ends[-1]
 
     monkeypatch.setattr(optima, "minimize", remembered)
-    monkeypatch.setattr(optima, "NEWTON", 1)
     with jax.enable_x64(True):
         images = jnp.asarray(split().images.reshape(130, 64)[:, :3], jnp.float64)
         labels = jnp.arange(130) % 10
-        (found,) = optima._optima(images, labels, 1, [[1, 2]], 5)
+        (found,) = optima._optima(images, labels, 1, [[1, 2]], (5, 1))
         objective, hessian, _ = optima._problem([3, 4, 10], images, labels)
         at, steps = ends[0].params, 1e-5 * np.eye(66)
         columns = [objective(at + s)[1] - objective(at - s)[1] for s in steps]
