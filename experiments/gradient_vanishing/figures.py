@@ -13,13 +13,11 @@ from experiments.gradient_vanishing import (
     residual,
 )
 from experiments.harness.claims import Metrics
-from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
+from experiments.harness.figures import COLORS, MARKERS, SHADE, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-KEPT = "#e4e8eb"  # where a norm is neither vanished nor exploded
 
 
 def plot(metrics: Metrics) -> "dict[str, Figure]":
@@ -66,7 +64,7 @@ def _answer(metrics: Metrics) -> "Figure":
     )
     for axes in (left, right):
         axes.set_ylabel("log10 of the gradient's norm")
-        axes.axhspan(-recurrence.EXPLODED, recurrence.EXPLODED, color=KEPT, lw=0)
+        axes.axhspan(-recurrence.EXPLODED, recurrence.EXPLODED, color=SHADE, lw=0)
         axes.set_xlabel("distance, steps")
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=2.6
@@ -116,7 +114,7 @@ def _layers(metrics: Metrics) -> "Figure":
             ms=4,
             label=name.replace("-", ", "),
         )
-    axes.axhspan(-1, 1, color=KEPT, lw=0)
+    axes.axhspan(-1, 1, color=SHADE, lw=0)
     axes.set_xlabel("layer")
     axes.set_ylabel("log10 of the gradient over that of the last layer")
     axes.set_title("ResNet at initialization")
@@ -127,7 +125,7 @@ def _layers(metrics: Metrics) -> "Figure":
 def _ratios(axes: "Axes", logs: np.ndarray, what: str) -> None:
     """Groups of activations, one mark per initialization."""
     names = list(depths.ACTIVATIONS)
-    axes.axhspan(-1, 1, color=KEPT, lw=0)
+    axes.axhspan(-1, 1, color=SHADE, lw=0)
     for column, init in enumerate(depths.INITS):
         place = np.arange(len(names)) + 0.26 * (column - 1)
         style = {"color": COLORS[column], "ls": ""}
@@ -156,7 +154,7 @@ def _memories(metrics: Metrics) -> "Figure":
         "means. Gray: within 10⁻³ to 10³.",
     )
     axes = figure.subplots()
-    axes.axhspan(-3, 3, color=KEPT, lw=0)
+    axes.axhspan(-3, 3, color=SHADE, lw=0)
     norms = shown(metrics, "memory-norms")[..., -1]  # [seed, arm]
     by_bias = norms.reshape(len(norms), len(memories.BIASES), len(memories.GAINS))
     others = shown(metrics, "norms-of-others")

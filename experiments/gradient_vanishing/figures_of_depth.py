@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.gradient_vanishing import learning, optima, residual
 from experiments.harness.claims import Metrics
-from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
+from experiments.harness.figures import COLORS, MARKERS, SHADE, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def starving(metrics: Metrics) -> "Figure":
         axes.set_xlabel("learning rate of SGD")
         axes.set_ylabel(names[place])
         axes.set_title(titles[place])
-    panels[0].axhspan(-1, 1, color="#e4e8eb", lw=0, zorder=0)
+    panels[0].axhspan(-1, 1, color=SHADE, lw=0, zorder=0)
     panels[1].axhline(90, color=COLORS[6], ls=":", lw=1)
     panels[1].set_ylim(0, 100)
     return figure

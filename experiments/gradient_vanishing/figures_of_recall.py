@@ -8,7 +8,7 @@ from experiments.gradient_vanishing import clipping, near_steps
 from experiments.gradient_vanishing.memories import BINS, GATES
 from experiments.gradient_vanishing.recall import CELLS, KINDS, LENGTH, NETS, TASKS
 from experiments.harness.claims import Images, Metrics
-from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
+from experiments.harness.figures import COLORS, MARKERS, SHADE, dots, new_figure, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,14 +51,14 @@ def _recall(metrics: Metrics) -> "Figure":
     )
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1), sharey=True)
     for place, name in enumerate(NETS):
-        _dots(left, place, _accuracy(metrics, f"recall/{name}"), COLORS[place])
+        _percents(left, place, _accuracy(metrics, f"recall/{name}"), COLORS[place])
     left.set_xticks(range(len(NETS)), list(NAMES.values()), fontsize=8)
     left.set_title(f"First-symbol recall, {LENGTH} steps")
     left.set_ylabel("accuracy, %")
     arms = [(cell, task) for cell in CELLS for task in TASKS]
     for place, (cell, task) in enumerate(arms):
         values = _accuracy(metrics, f"probe/{cell}-{task}")
-        _dots(right, place, values, COLORS[list(NETS).index(cell)])
+        _percents(right, place, values, COLORS[list(NETS).index(cell)])
     asked = {"needed": "first", "unneeded": "last"}
     texts = [f"{NAMES[cell]},\n{asked[task]}" for cell, task in arms]
     right.set_xticks(range(len(arms)), texts, fontsize=8)
@@ -73,19 +73,9 @@ def _recall(metrics: Metrics) -> "Figure":
     return figure
 
 
-def _dots(axes: "Axes", place: int, values: np.ndarray, color: str) -> None:
-    """A dot per seed, a bar and a number for the mean."""
-    around = place + np.linspace(-0.15, 0.15, len(values) + 2)[1:-1]
-    axes.plot(around, values, "o", ms=5, color=color, alpha=0.7)
-    axes.plot([place - 0.3, place + 0.3], [values.mean()] * 2, color=color, lw=3)
-    axes.annotate(
-        f"{values.mean():.0f} %",
-        (place, values.max()),
-        (0, 6),
-        textcoords="offset points",
-        ha="center",
-        fontsize=9,
-    )
+def _percents(axes: "Axes", place: int, values: np.ndarray, color: str) -> None:
+    mean = float(values.mean())
+    dots(axes, place, values, mean, color, f"{mean:.0f} %")
 
 
 def _near_steps(metrics: Metrics) -> "Figure":
@@ -98,7 +88,7 @@ def _near_steps(metrics: Metrics) -> "Figure":
         "within which it has to halve.",
     )
     axes = figure.subplots()
-    axes.axvspan(LENGTH - near_steps.NEAR, LENGTH - 1, color="#e4e8eb", lw=0)
+    axes.axvspan(LENGTH - near_steps.NEAR, LENGTH - 1, color=SHADE, lw=0)
     axes.axhline(-np.log10(2), color=COLORS[6], ls=":", lw=1)
     axes.annotate(
         "half", (0, -np.log10(2)), (0, 3), textcoords="offset points", fontsize=8

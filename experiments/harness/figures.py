@@ -18,6 +18,7 @@ from experiments.harness.metrics import Metrics, Shown
 # Okabe and Ito's colors: told apart by every kind of color vision, and in print.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
 MARKERS = "osD^vPX"  # one beside each color
+SHADE = "#e4e8eb"  # behind a range of values that a caption tells about
 STYLE: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=COLORS),
     "axes.spines.top": False,
