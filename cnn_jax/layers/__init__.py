@@ -13,14 +13,9 @@ from cnn_jax.layers.convolution import (
     TiledConv,
 )
 from cnn_jax.layers.pooling import (
-    AdaptivePool,
     AvgPool,
     BlurPool,
-    DynamicKMaxPool,
-    FractionalMaxPool,
     GaussianPool,
-    GlobalPool,
-    KMaxPool,
     LpPool,
     MaxPool,
     MaxPoolWithSwitches,
@@ -28,8 +23,15 @@ from cnn_jax.layers.pooling import (
     MinPool,
     MixedPool,
     PolyphasePool,
-    SpatialPyramidPool,
     StochasticPool,
+)
+from cnn_jax.layers.pooling_regions import (
+    AdaptivePool,
+    DynamicKMaxPool,
+    FractionalMaxPool,
+    GlobalPool,
+    KMaxPool,
+    SpatialPyramidPool,
 )
 from cnn_jax.layers.recurrent import RNN, Bidirectional
 from cnn_jax.layers.recurrent_cells import (
