@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import recurrent_table, results, table
+from benchmarks import pooling_table, recurrent_table, results, table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -137,3 +137,19 @@ def test_the_rows_of_recurrent_speed_are_those_of_the_benchmark():
         for peer, labels in speeds
     ]
     assert [f"{mean:.2f}" for mean in told] == list(means.groups())
+
+
+def test_the_rows_of_pooling_speed_are_those_of_the_benchmark():
+    found = results.load(ROOT / "benchmarks/results/pooling-cpu.json")
+    (shown,) = re.findall(
+        "<!-- pooling speed -->\n(.*?)\n<!-- /pooling speed -->", README, re.DOTALL
+    )
+    assert shown == pooling_table.telling(found)
+    means = re.search(
+        r"ten max pools is ([\d.]+) times flax.linen, and of 39\n"
+        r"max, average and L2 pools ([\d.]+) of torch's speed, ([\d.]+) for the 13",
+        README,
+    )
+    assert means
+    told = [f"{mean:.2f}" for mean in pooling_table.means(found)]
+    assert told == list(means.groups())

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jax.test_util import check_grads
 
 from cnn_jax import ops
+from tests.derivatives import check_derivatives
 
 POOLS = {
     "max": lambda x: ops.max_pool(x, (3, 2), (2, 2), "SAME"),
@@ -26,18 +26,13 @@ POOLS = {
 }
 
 
-SIMPLE = ("max", "max-staged", "avg", "blur", "polyphase", "global-max")
+def test_two_orders_of_derivatives_are_right_in_both_modes():
+    values = np.random.default_rng(1).permutation(4 * 6).reshape(1, 4, 6, 1)
 
-
-@pytest.mark.parametrize("names", [SIMPLE, sorted(POOLS.keys() - set(SIMPLE))], ids=str)
-def test_two_orders_of_derivatives_are_right_in_both_modes(names):
     def pools(x):  # together: compiling each on its own takes far longer
-        return {name: POOLS[name](x) for name in names}
+        return jnp.concatenate([pool(x).ravel() for pool in POOLS.values()])
 
-    with jax.enable_x64(True):
-        values = np.random.default_rng(1).permutation(4 * 6).reshape(1, 4, 6, 1)
-        inputs = jnp.asarray((values - 10.3) / 10)  # no ties, no zeros
-        check_grads(jax.jit(pools), (inputs,), order=2, modes=("fwd", "rev"))
+    check_derivatives(pools, [(values - 10.3) / 10])  # no ties, no zeros
 
 
 def gradient(pool, inputs):
@@ -51,16 +46,24 @@ def shares(pool, window):
 
 
 @pytest.mark.parametrize("pool", [ops.max_pool, ops.min_pool])
-def test_tied_values_share_the_gradient_in_halves(pool):
+def test_tied_values_share_the_gradient_equally_axis_by_axis(pool):
     def whole(x):
         return pool(x, x.shape[1:-1])
 
     np.testing.assert_array_equal(shares(whole, np.ones((2, 2))), np.full((2, 2), 0.25))
-    np.testing.assert_array_equal(shares(whole, [1, 1, 1]), [0.25, 0.25, 0.5])
+    np.testing.assert_allclose(shares(whole, [1, 1, 1]), [1 / 3] * 3)
     np.testing.assert_array_equal(shares(whole, [1, 1, 1, 1]), [0.25] * 4)
     sign = 1 if pool is ops.max_pool else -1
     window = sign * np.asarray([[0, 5], [5, 1]])
     np.testing.assert_array_equal(shares(whole, window), [[0, 0.5], [0.5, 0]])
+    window = sign * np.asarray([[5, 5], [5, 1]])
+    np.testing.assert_array_equal(shares(whole, window), [[0.25, 0.5], [0.25, 0]])
+
+
+@pytest.mark.parametrize("window", [[1, np.nan, 2], [np.nan, 2, 1], [2, 1, np.nan]])
+def test_a_window_with_a_nan_gives_its_values_no_gradient(window):
+    pool = functools.partial(ops.max_pool, window_shape=(3,))
+    np.testing.assert_array_equal(shares(pool, window), np.zeros(3))
 
 
 def test_shares_of_tied_values_sum_to_one_whatever_the_window():
@@ -68,7 +71,8 @@ def test_shares_of_tied_values_sum_to_one_whatever_the_window():
         inputs = jnp.zeros((1, 12, 12, 1))
         pool = functools.partial(ops.max_pool, window_shape=window, strides=window)
         num_windows = pool(inputs).size
-        np.testing.assert_allclose(gradient(pool, inputs).sum(), num_windows)
+        total = gradient(pool, inputs).sum()
+        np.testing.assert_allclose(total, num_windows, rtol=1e-5)
 
 
 def test_global_maxima_share_the_gradient_equally():
@@ -83,6 +87,15 @@ def test_a_maximum_depends_on_one_value_of_each_window_only():
     jacobian = jax.jacobian(pool)(inputs.reshape(1, 6, 6, 1)).reshape(4, 36)
     assert (np.count_nonzero(jacobian, axis=1) == 1).all()
     np.testing.assert_array_equal(jacobian.sum(1), np.ones(4))
+
+
+def test_the_gradient_of_a_long_window_is_where_its_maximum_is():
+    values = np.random.default_rng(0).permutation(120)
+    pool = functools.partial(ops.max_pool, window_shape=(70,), strides=3)
+    found = jax.jacobian(pool)(jnp.asarray(values, jnp.float32).reshape(1, -1, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(values, 70)[::3]
+    places = 3 * np.arange(len(windows)) + windows.argmax(1)
+    np.testing.assert_array_equal(found.reshape(-1, 120), np.eye(120)[places])
 
 
 EXPONENTS = (1, 1.5, 2, 3, 7.5)
@@ -161,3 +174,54 @@ def test_gradients_inside_a_loop_and_under_vmap_equal_those_outside():
             np.testing.assert_allclose(
                 found, expected, rtol=1e-5, atol=1e-6, err_msg=name
             )
+
+
+def test_no_gradient_is_a_scatter_that_gpus_would_have_to_order():
+    def gradients(x):
+        return {name: gradient(pool, x) for name, pool in POOLS.items()}
+
+    text = jax.jit(gradients).lower(jnp.ones((1, 4, 6, 1))).as_text()
+    assert "scatter" not in text
+    assert "maximum" in text
+
+
+def test_the_only_scatters_have_places_that_are_known_to_differ():
+    key = jax.random.key(0)
+
+    def gradients(x):
+        fractional = functools.partial(ops.fractional_max_pool, output_shape=(3, 4))
+        return gradient(lambda x: fractional(x, key=key), x), gradient(
+            lambda x: ops.k_max_pool(x, 2), x
+        )
+
+    text = jax.jit(gradients).lower(jnp.ones((1, 4, 6, 1))).as_text()
+    assert "select_and_scatter" not in text
+    scatters = text.count('"stablehlo.scatter"(')
+    assert scatters == text.count("unique_indices = true") == 3
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: ops.max_pool(x, (3, 3), (2, 2)),
+        lambda x: ops.max_pool(x, (40, 1)),
+        ops.global_max_pool,
+        lambda x: ops.adaptive_max_pool(x, (3, 2)),
+    ],
+)
+def test_inputs_that_the_compiler_computes_anew_lose_no_gradient(pool):
+    draws = np.random.default_rng(3).normal(size=(3, 2, 44, 5, 4)).astype(np.float32)
+
+    @jax.jit
+    def total(x, scale, shift):
+        def loss(x, shift):
+            pooled = pool(jnp.tanh(x * scale) * scale + shift * x)
+            return jnp.sum(pooled), pooled.size
+
+        (_, num_windows), (_, slope) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
+            x, shift
+        )
+        return jnp.sum(slope / x), num_windows
+
+    found, num_windows = total(*draws)
+    np.testing.assert_allclose(found, num_windows, rtol=1e-4)

@@ -11,6 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from cnn_jax.ops.dtypes import accumulator, output_dtype
+from cnn_jax.ops.pooling.frames import largest
 from cnn_jax.ops.pooling.norms import check_exponent, power, root, scale_of
 
 
@@ -33,7 +34,7 @@ def global_max_pool(inputs: ArrayLike) -> Array:
     Reference:
       Collobert et al., Natural language processing (almost) from scratch, 2011.
     """
-    return jnp.max(_positions(inputs), axis=1)
+    return largest(_positions(inputs), 1)
 
 
 def global_avg_pool(inputs: ArrayLike) -> Array:
