@@ -122,8 +122,13 @@ def _continued(at: int, size: int, mode: str) -> int | None:
 
 
 def polyphase_pool(inputs, strides):
-    """Per image the grid whose sum of squares is largest, the first of equals."""
+    """Per image the grid whose sum of squares is largest, the first of equals.
+
+    Zeros at the end extend the sizes to multiples of the strides.
+    """
     inputs = np.asarray(inputs, np.float64)
+    sizes = zip(inputs.shape[1:-1], strides, strict=True)
+    inputs = np.pad(inputs, [(0, 0), *((0, -n % s) for n, s in sizes), (0, 0)])
     chosen = []
     for image in inputs:
         best, best_energy = np.empty(0), -1.0
@@ -135,3 +140,72 @@ def polyphase_pool(inputs, strides):
                 best, best_energy = grid, energy
         chosen.append(best)
     return np.stack(chosen)
+
+
+def gaussian_pool(inputs, window, strides, pairs, sigmas):
+    weights = np.ones(tuple(window))
+    for cell in np.ndindex(*window):
+        for w, k, sigma in zip(cell, window, sigmas, strict=True):
+            weights[cell] *= math.exp(-((w - (k - 1) / 2) ** 2) / (2 * sigma**2))
+    weights /= weights.sum()
+    return pool(lambda v, _: (weights * v).sum(), inputs, window, strides, pairs)
+
+
+def contraharmonic_pool(inputs, window, strides, pairs):
+    """The mean of a draw in proportion to the values: Σa² / Σa, 0 for zeros."""
+
+    def mean(values, _):
+        total = values.sum()
+        return (values**2).sum() / total if total else 0.0
+
+    return pool(mean, inputs, window, strides, pairs)
+
+
+def max_pool_with_switches(inputs, window, strides, pairs):
+    """Maxima, and the row-major index of the first of each; −1 where all is padding."""
+    outputs = max_pool(inputs, window, strides, pairs)
+    switches = np.full(outputs.shape, -1)
+    spatial = inputs.shape[1:-1]
+    for n, *position, c in np.ndindex(outputs.shape):
+        for cell in np.ndindex(*window):
+            steps = zip(position, strides, cell, pairs, strict=True)
+            at = [p * s + w - low for p, s, w, (low, _) in steps]
+            if not all(0 <= a < size for a, size in zip(at, spatial, strict=True)):
+                continue
+            if inputs[(n, *at, c)] == outputs[(n, *position, c)]:
+                switches[(n, *position, c)] = np.ravel_multi_index(at, spatial)
+                break
+    return outputs, switches
+
+
+def max_unpool(inputs, switches, spatial):
+    outputs = np.zeros((len(inputs), math.prod(spatial), inputs.shape[-1]))
+    for index in np.ndindex(inputs.shape):
+        if switches[index] >= 0:
+            outputs[index[0], switches[index], index[-1]] += inputs[index]
+    return outputs.reshape(len(inputs), *spatial, inputs.shape[-1])
+
+
+def region_pool(reducer, inputs, edges):
+    """reducer of each region, given per axis as a list of (start, end)."""
+    inputs = np.asarray(inputs, np.float64)
+    sizes = [len(each) for each in edges]
+    outputs = np.empty((len(inputs), *sizes, inputs.shape[-1]))
+    for n, *position, c in np.ndindex(outputs.shape):
+        region = [edges[axis][p] for axis, p in enumerate(position)]
+        cells = tuple(slice(start, end) for start, end in region)
+        outputs[(n, *position, c)] = reducer(inputs[(n, *cells, c)])
+    return outputs
+
+
+def adaptive_edges(size, num):
+    return [
+        (math.floor(i * size / num), math.ceil((i + 1) * size / num))
+        for i in range(num)
+    ]
+
+
+def k_max_pool(rows, k):
+    """[T] -> the k largest in their order, of equal ones the first."""
+    places = sorted(range(len(rows)), key=lambda t: (-rows[t], t))[:k]
+    return [rows[t] for t in sorted(places)]

@@ -1,7 +1,6 @@
-"""Blur pooling against loops, polyphase pooling against its shift law."""
+"""Blur pooling against loops and Pascal's triangle."""
 
 import functools
-import itertools
 import math
 
 import jax
@@ -84,71 +83,19 @@ def test_circular_blur_pooling_commutes_with_shifts_by_the_stride():
     np.testing.assert_array_equal(moved, np.roll(pooled, (1, -2), (1, 2)))
 
 
-@pytest.mark.parametrize(
-    ("spatial", "strides"),
-    [((9,), (3,)), ((6, 8), (2, 2)), ((6, 8), (3, 4)), ((4, 2, 6), (2, 1, 3))],
-    ids=str,
-)
-def test_polyphase_pooling_equals_its_loops(spatial, strides):
-    inputs = draw(5, *spatial, 3)
-    pooled = ops.polyphase_pool(inputs, strides)
-    np.testing.assert_array_equal(pooled, reference.polyphase_pool(inputs, strides))
+def test_the_taps_are_rows_of_pascals_triangle():
+    impulse = np.zeros((1, 13, 1), np.float32)
+    impulse[0, 6] = 1
 
+    @jax.jit
+    def blurs(x):
+        return {t: ops.blur_pool(x, 1, taps=t) for t in TAPS}
 
-def first_of_the_winner(image, strides):
-    """a*: the offsets of the grid with the largest norm."""
-
-    def energy(offsets):
-        cells = zip(offsets, strides, strict=True)
-        return np.sum(image[tuple(slice(a, None, s) for a, s in cells)] ** 2.0)
-
-    return max(itertools.product(*map(range, strides)), key=energy)
-
-
-@pytest.mark.parametrize(
-    ("spatial", "strides"),
-    [((12,), (3,)), ((6, 8), (2, 2)), ((6, 8), (3, 4)), ((4, 4, 6), (2, 4, 3))],
-    ids=str,
-)
-def test_a_circular_shift_shifts_polyphase_pooling_bit_for_bit(spatial, strides):
-    inputs = draw(3, *spatial, 2)
-    axes = tuple(range(len(spatial)))
-    firsts = [first_of_the_winner(image, strides) for image in inputs]
-    shifts = list(itertools.product(*map(range, spatial)))
-    pool = jax.jit(lambda x: ops.polyphase_pool(x, strides))
-    pooled = np.asarray(pool(inputs))
-    moved = np.concatenate([np.roll(inputs, s, [a + 1 for a in axes]) for s in shifts])
-    found = np.asarray(pool(moved)).reshape(len(shifts), *pooled.shape)
-    for shift, outputs in zip(shifts, found, strict=True):
-        for first, before, after in zip(firsts, pooled, outputs, strict=True):
-            parts = zip(shift, first, strides, strict=True)
-            steps = tuple((d + a) // s for d, a, s in parts)
-            np.testing.assert_array_equal(after, np.roll(before, steps, axes))
-
-
-def test_a_tie_goes_to_the_first_grid_and_breaks_the_shift_law():
-    mirror = jnp.asarray([1.0, 2.0, 2.0, 1.0]).reshape(1, 4, 1)
-    np.testing.assert_array_equal(ops.polyphase_pool(mirror, 2)[0, :, 0], [1, 2])
-    moved = ops.polyphase_pool(jnp.roll(mirror, 1, 1), 2)[0, :, 0]
-    np.testing.assert_array_equal(moved, [1, 2])
-    moved_away = ops.polyphase_pool(jnp.asarray([3.0, 4, 0, 5]).reshape(1, 4, 1), 2)
-    np.testing.assert_array_equal(moved_away[0, :, 0], [4, 5])
-
-
-def test_each_image_chooses_by_all_its_channels_together():
-    inputs = np.zeros((2, 4, 2), np.float32)
-    inputs[0, 0], inputs[0, 1] = (3, 0), (2, 2.5)  # 9 < 10.25
-    inputs[1, 2], inputs[1, 3] = (4, 0), (2, 2.5)  # 16 > 10.25
-    pooled = ops.polyphase_pool(inputs, 2)
-    np.testing.assert_array_equal(pooled[0], [[2, 2.5], [0, 0]])
-    np.testing.assert_array_equal(pooled[1], [[0, 0], [4, 0]])
-
-
-def test_values_that_are_not_chosen_do_not_spoil_the_rest():
-    inputs = jnp.asarray([-jnp.inf, 1.0, -jnp.inf, 2.0]).reshape(1, 4, 1)
-    pooled = ops.polyphase_pool(inputs.at[0, 1].set(jnp.nan), 2)
-    assert pooled.shape == (1, 2, 1)
-    np.testing.assert_array_equal(ops.polyphase_pool(inputs, 2)[0, :, 0], -jnp.inf)
+    row = [1]
+    for taps, blurred in blurs(impulse).items():
+        found = np.asarray(blurred)[0, :, 0] * 2 ** (taps - 1)
+        np.testing.assert_array_equal(found[found != 0], row)
+        row = [a + b for a, b in zip([0, *row], [*row, 0], strict=True)]
 
 
 @pytest.mark.parametrize("batch", [(), (0,), (2, 3)], ids=str)
@@ -175,11 +122,3 @@ def test_downsampling_keeps_dtypes_and_blurs_integers_in_float32():
     np.testing.assert_array_equal(
         ops.polyphase_pool(whole, 2)[0, :, :, 0], [[5, 7], [13, 15]]
     )
-
-
-def test_polyphase_pooling_is_the_same_under_vmap():
-    inputs = draw(3, 2, 4, 4, 2)
-    pool = jax.jit(lambda x: ops.polyphase_pool(x, 2))
-    mapped = jax.vmap(pool)(inputs)
-    one_by_one = np.stack([pool(images) for images in inputs])
-    np.testing.assert_array_equal(mapped, one_by_one)

@@ -2,12 +2,17 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import pytest
 
 from cnn_jax import ops
 
 IMAGES = jnp.ones((2, 5, 6, 3))
+
+
+def unpool(inputs, switches):
+    return ops.max_unpool(inputs, switches, (5, 6), (2, 2))
 
 
 @pytest.mark.parametrize(
@@ -38,14 +43,42 @@ IMAGES = jnp.ones((2, 5, 6, 3))
         (lambda: ops.blur_pool(IMAGES, 0), "strides: expected one integer >= 1"),
         (lambda: ops.blur_pool(IMAGES, 2, taps=7, padding="VALID"), "at most 5"),
         (lambda: ops.blur_pool(jnp.ones((2, 3)), 2), "inputs of shape (2, 3)"),
-        (
-            lambda: ops.polyphase_pool(IMAGES, 2),
-            "expected spatial sizes that are multiples of (2, 2), got (5, 6)",
-        ),
         (lambda: ops.polyphase_pool(IMAGES, (2, 0)), "strides: expected one integer"),
         (lambda: ops.polyphase_pool(jnp.ones((4, 4)), (2, 2)), "got shape (4, 4)"),
+        (lambda: ops.gaussian_pool(IMAGES, (2, 2), sigma=0), "number > 0 or 2 of them"),
+        (lambda: ops.gaussian_pool(IMAGES, (2, 2), sigma=(1, 2, 3)), "got (1, 2, 3)"),
+        (lambda: ops.stochastic_pool(-IMAGES, (2, 2)), "values >= 0 to draw"),
+        (lambda: ops.stochastic_pool(-IMAGES, (2, 2)), "got -1.0"),
+        (lambda: ops.stochastic_pool(IMAGES, (6, 2)), "at most 5 positions"),
+        (lambda: ops.stochastic_pool(IMAGES, (2, 2), 0), "strides: expected one"),
+        (lambda: ops.mixed_pool(IMAGES, 1.5, (2, 2)), "values from 0 to 1, got 1.5"),
+        (lambda: ops.mixed_pool(IMAGES, jnp.ones(2), (2, 2)), "() or (3,), one per"),
+        (lambda: ops.max_pool_with_switches(IMAGES, (2, 9)), "got 9"),
+        (lambda: unpool(IMAGES, jnp.ones((2, 5, 6, 2), int)), "got int32 of shape"),
+        (lambda: unpool(IMAGES, IMAGES), "expected integers of the inputs' shape"),
+        (lambda: unpool(IMAGES, IMAGES.astype(int)), "expected shape (2, 4, 5, 3)"),
+        (lambda: ops.adaptive_max_pool(IMAGES, 2), "one per spatial axis, got 2"),  # pyrefly: ignore[bad-argument-type]
+        (lambda: ops.adaptive_avg_pool(IMAGES, (2, 0)), "output_shape: expected one"),
+        (lambda: ops.adaptive_avg_pool(jnp.ones((3, 0, 2)), (1,)), "no empty one"),
+        (lambda: ops.spatial_pyramid_pool(jnp.ones((2, 3))), "got shape (2, 3)"),
+        (lambda: ops.spatial_pyramid_pool(IMAGES, ()), "at least one, got none"),
+        (
+            lambda: ops.fractional_max_pool(IMAGES, (6, 3)),
+            "output_shape: expected at most the inputs' sizes (5, 6), got (6, 3)",
+        ),
+        (lambda: ops.k_max_pool(IMAGES, 7), "1 to the axis's size 6, got 7"),
+        (lambda: ops.k_max_pool(IMAGES, 0), "got 0"),
+        (lambda: ops.k_max_pool(IMAGES, 1, axis=4), "axis: expected one of inputs"),
+        (lambda: ops.dynamic_k_max_pool(IMAGES, 4, 3, 2), "from 1 to 3, got 4"),
+        (lambda: ops.dynamic_k_max_pool(IMAGES, 1, 3, 9), "size 6, got 9"),
     ],
 )
 def test_a_wrong_argument_is_answered_with_what_was_expected_and_got(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_negative_values_count_as_zeros_where_they_cannot_be_seen():
+    inputs = jnp.asarray([[-3.0, 1.0, 2.0]]).reshape(1, 3, 1)
+    pooled = jax.jit(lambda x: ops.stochastic_pool(x, (3,)))(inputs)
+    assert pooled.item() == jnp.float32(5 / 3)

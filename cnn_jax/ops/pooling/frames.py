@@ -5,8 +5,9 @@ Shape letters as in `windows`: inputs [N, *spatial, C], N any number of leading 
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -19,6 +20,9 @@ from cnn_jax.ops.windows import (
     resolve_padding,
     span,
 )
+
+# One array, or several of the same spatial sizes that are reduced together.
+Terms = TypeVar("Terms")
 
 
 class Frame(NamedTuple):
@@ -96,7 +100,24 @@ def slices(inputs: Array, axis: int, window: int, stride: int) -> list[Array]:
     ]
 
 
-def tree(operation: Callable[[Array, Array], Array], terms: list[Array]) -> Array:
+def elements(inputs: Array, window: Sequence[int], strides: Sequence[int]) -> list:
+    """Entry j is every window's j-th element, row-major: Π k arrays [N, *out, C]."""
+    parts = [inputs]
+    for axis, (k, s) in enumerate(zip(window, strides, strict=True), start=1):
+        parts = [piece for part in parts for piece in slices(part, axis, k, s)]
+    return parts
+
+
+def limit(dtype: jnp.dtype, which: str) -> float | int:
+    """The "min" or "max" end of a dtype's range: what never wins the other way."""
+    if jnp.issubdtype(dtype, jnp.floating):
+        return -math.inf if which == "min" else math.inf
+    if dtype == jnp.bool_:
+        return which == "max"
+    return getattr(jnp.iinfo(dtype), which)
+
+
+def tree(operation: Callable[[Terms, Terms], Terms], terms: list[Terms]) -> Terms:
     """Neighbors combined in pairs, the results in pairs again, down to one."""
     while len(terms) > 1:
         pairs = [
@@ -107,42 +128,48 @@ def tree(operation: Callable[[Array, Array], Array], terms: list[Array]) -> Arra
 
 
 def fold(
-    operation: Callable[[Array, Array], Array],
-    inputs: Array,
+    operation: Callable[[Terms, Terms], Terms],
+    inputs: Terms,
     window: Sequence[int],
     strides: Sequence[int],
-) -> Array:
+) -> Terms:
     """Each window reduced by an associative and commutative operation.
 
-    One axis at a time, and large windows in stages: k_h + k_w slices or fewer do for
-    k_h·k_w elements. The gradient of a strided slice is a padding with zeros, which
-    XLA fuses with the rest; its own gradient of a window maximum (select-and-scatter)
-    is several times slower on CPU.
-
     Args:
-      inputs: [N, *spatial, C], padded.
+      inputs: [N, *spatial, C], padded; or a pytree of such arrays with the same
+        spatial sizes, which the operation combines together.
       window: sizes.
       strides: distance between windows.
 
     Returns:
-      [N, *out, C].
+      [N, *out, C], or a pytree of them.
     """
+    leaves, structure = jax.tree.flatten(inputs)
+    for axis, size, stride in stages(leaves[0].shape, window, strides):
+        shifted = [slices(leaf, axis, size, stride) for leaf in leaves]
+        terms = [structure.unflatten(parts) for parts in zip(*shifted, strict=True)]
+        leaves = jax.tree.leaves(tree(operation, terms))
+    return structure.unflatten(leaves)
+
+
+def stages(
+    shape: Sequence[int], window: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int, int]]:
+    """(axis, window, stride) of steps along one axis each that make up the windows.
+
+    One axis at a time, and large windows in stages: k_h + k_w slices or fewer do for
+    k_h·k_w elements. A prime factor f of window and stride is a stage (f, f) of its
+    own: (28, 28) is (2, 2), (2, 2), (7, 7), eleven slices of shrinking arrays for 28;
+    (3, 2) stays as it is.
+    """
+    steps = []
     for axis, (k, s) in enumerate(zip(window, strides, strict=True), start=1):
-        only_one = inputs.shape[axis] - k < min(k, s)
-        for size, stride in _stages(k, k if only_one else s):
-            inputs = tree(operation, slices(inputs, axis, size, stride))
-    return inputs
-
-
-def _stages(window: int, stride: int) -> list[tuple[int, int]]:
-    """Small windows and strides whose composition is the given one.
-
-    A prime factor f of both is a stage (f, f) of its own: (28, 28) is (2, 2), (2, 2),
-    (7, 7), eleven slices of shrinking arrays for 28. (3, 2) stays as it is.
-    """
-    stages = []
-    while (common := math.gcd(window, stride)) > 1:
-        factor = next(f for f in range(2, common + 1) if common % f == 0)
-        stages.append((factor, factor))
-        window, stride = window // factor, stride // factor
-    return [*stages, (window, stride)] if (window, stride) != (1, 1) else stages
+        only_one = shape[axis] - k < min(k, s)
+        size, stride = k, k if only_one else s
+        while (common := math.gcd(size, stride)) > 1:
+            factor = next(f for f in range(2, common + 1) if common % f == 0)
+            steps.append((axis, factor, factor))
+            size, stride = size // factor, stride // factor
+        if (size, stride) != (1, 1):
+            steps.append((axis, size, stride))
+    return steps

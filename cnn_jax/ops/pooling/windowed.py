@@ -20,6 +20,7 @@ from cnn_jax.ops.pooling.frames import (
     Frame,
     fold,
     frame,
+    limit,
 )
 from cnn_jax.ops.pooling.norms import (
     check_exponent,
@@ -29,6 +30,7 @@ from cnn_jax.ops.pooling.norms import (
     root_of_log,
     scale_of,
 )
+from cnn_jax.ops.pooling.sliding import extremes, sums
 from cnn_jax.ops.windows import Padding, patches
 
 Strides = int | Sequence[int] | None
@@ -88,10 +90,11 @@ def max_pool(
 
         y[n, p, c] = max_w inputs[n, s·p + w, c]
 
-    Ties: the gradient is halved at each comparison of two equal values. Neighbors are
-    compared first, then the winners, axis by axis: all equal, the cells of a 2x2 window
-    get 1/4 each and those of a window of 3 get 1/4, 1/4, 1/2. The shares always sum
-    to 1. (flax.linen gives everything to the first.) NaN wins.
+    Ties: equal maxima share the gradient equally, axis by axis. First the rows of a
+    window are compared in each column, then the columns; of [[2, 2], [2, 0]] the first
+    column gets 1/4 and 1/4, the second 1/2. The shares always sum to 1. (flax.linen
+    gives everything to the first.) A prime factor of both window and stride is compared
+    by itself, first: a window of 4 at stride 4 is two of 2. NaN wins, with gradient 0.
 
     Args:
       inputs: [..., *spatial, C].
@@ -110,8 +113,8 @@ def max_pool(
       hierarchies with applications to object recognition, 2007.
     """
     inputs = jnp.asarray(inputs)
-    framed = frame(inputs, window_shape, strides, padding, _limit(inputs, "min"))
-    pooled = fold(jnp.maximum, framed.padded, framed.window, framed.strides)
+    framed = frame(inputs, window_shape, strides, padding, limit(inputs.dtype, "min"))
+    pooled = extremes(jnp.maximum, framed.padded, framed.window, framed.strides)
     return framed.restore(pooled)
 
 
@@ -138,8 +141,8 @@ def min_pool(
       ValueError: the window does not fit, or the arguments disagree in rank.
     """
     inputs = jnp.asarray(inputs)
-    framed = frame(inputs, window_shape, strides, padding, _limit(inputs, "max"))
-    pooled = fold(jnp.minimum, framed.padded, framed.window, framed.strides)
+    framed = frame(inputs, window_shape, strides, padding, limit(inputs.dtype, "max"))
+    pooled = extremes(jnp.minimum, framed.padded, framed.window, framed.strides)
     return framed.restore(pooled)
 
 
@@ -175,11 +178,11 @@ def avg_pool(
     inputs = jnp.asarray(inputs)
     wide = inputs.astype(accumulator(inputs.dtype))
     framed = frame(wide, window_shape, strides, padding)
-    sums = fold(jnp.add, framed.padded, framed.window, framed.strides)
+    total = sums(framed.padded, framed.window, framed.strides)
     if count_include_pad or framed.mode != "zeros":
-        means = sums / math.prod(framed.window)
+        means = total / math.prod(framed.window)
     else:
-        means = sums / jnp.asarray(_cells_inside(framed), sums.dtype)
+        means = total / jnp.asarray(_cells_inside(framed), total.dtype)
     return framed.restore(means).astype(output_dtype(inputs.dtype))
 
 
@@ -229,20 +232,13 @@ def lp_pool(
     scale = scale_of(largest)
     values = framed.padded / scale
     if p <= 4:
-        total = fold(jnp.add, power(values, p), framed.window, framed.strides)
+        total = sums(power(values, p), framed.window, framed.strides)
         norms = scale * root(total, p)
     else:
         logs = log_power(values, p)
         total = fold(jnp.logaddexp, logs, framed.window, framed.strides)
         norms = scale * root_of_log(total, p)
     return framed.restore(norms).astype(output_dtype(inputs.dtype))
-
-
-def _limit(inputs: Array, which: str) -> float | int:
-    """The value that never wins: the end of the dtype's range."""
-    if jnp.issubdtype(inputs.dtype, jnp.floating):
-        return -math.inf if which == "min" else math.inf
-    return getattr(jnp.iinfo(inputs.dtype), which)
 
 
 def _cells_inside(framed: Frame) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""Pools of the largest values of a sequence, in the order in which they came."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+
+def k_max_pool(inputs: ArrayLike, k: int, axis: int = -2) -> Array:
+    """The k largest values along an axis, of each channel, in their own order.
+
+        y[..., j, c] = inputs[..., t_j, c],   t_1 < … < t_k the places of the k largest
+
+    Of equal values the first are kept. The gradient flows to the kept values.
+
+    Args:
+      inputs: [..., T, C].
+      k: from 1 to T.
+      axis: along which; the last but one by default.
+
+    Returns:
+      The inputs' shape with k in place of T, in the inputs' dtype.
+
+    Raises:
+      ValueError: no such axis, or k out of range.
+
+    Reference:
+      Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for
+      modelling sentences, 2014.
+    """
+    inputs = jnp.asarray(inputs)
+    if not -inputs.ndim <= axis < inputs.ndim:
+        raise ValueError(
+            f"axis: expected one of inputs of shape {inputs.shape}, got {axis}"
+        )
+    length = inputs.shape[axis]
+    if k not in range(1, length + 1):
+        raise ValueError(
+            f"k: expected an integer from 1 to the axis's size {length}, got {k}"
+        )
+    rows = jnp.moveaxis(inputs, axis, -1)
+    flat = rows.reshape(-1, length) if rows.size else rows.reshape(0, length)
+    _, places = lax.top_k(lax.stop_gradient(flat), k)
+    kept = jax.vmap(_pick)(flat, jnp.sort(places, axis=1))
+    return jnp.moveaxis(kept.reshape(*rows.shape[:-1], k), -1, axis)
+
+
+def _pick(row: Array, places: Array) -> Array:
+    # Known to be unique, the gradient needs no atomic sums.
+    return row.at[places].get(
+        unique_indices=True, indices_are_sorted=True, mode="promise_in_bounds"
+    )
+
+
+def dynamic_k_max_pool(
+    inputs: ArrayLike, layer: int, num_layers: int, k_top: int, axis: int = -2
+) -> Array:
+    """`k_max_pool` with a k that shrinks with depth and grows with the sentence.
+
+        k = max(k_top, ⌈(L − l) / L · T⌉)
+
+    Args:
+      inputs: [..., T, C]; T is the length of the sentence, from which k is made.
+      layer: l, from 1 to L.
+      num_layers: L, convolutional layers of the net.
+      k_top: k of the topmost layer, from 1 to T.
+      axis: that of T.
+
+    Returns:
+      The inputs' shape with k in place of T, in the inputs' dtype.
+
+    Raises:
+      ValueError: layer or k_top out of range.
+
+    Reference:
+      Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for
+      modelling sentences, 2014.
+    """
+    inputs = jnp.asarray(inputs)
+    if layer not in range(1, num_layers + 1):
+        raise ValueError(f"layer: expected from 1 to {num_layers}, got {layer}")
+    length = inputs.shape[axis]
+    if k_top not in range(1, length + 1):
+        raise ValueError(
+            f"k_top: expected an integer from 1 to the axis's size {length}, "
+            f"got {k_top}"
+        )
+    share = -(-(num_layers - layer) * length // num_layers)
+    return k_max_pool(inputs, max(k_top, share), axis)
