@@ -1,11 +1,11 @@
 """The figures of the report, drawn from the metrics alone."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from experiments.harness.claims import Images, Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Images, Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 from experiments.harness.intervals import accuracy_interval
 from experiments.pooling_statistics.figures_of_pictures import photographs
 from experiments.pooling_statistics.maps import LAYERS, READINGS
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = "osD^v"
 AVG, MAX = COLORS[:2]
 LAW_LABELS = {
     "uniform": "U(0, 1)",
@@ -44,12 +43,20 @@ def plot(metrics: Metrics) -> "dict[str, Figure]":
     }
 
 
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
-
-
 def _seeds(metrics: Metrics, name: str) -> np.ndarray:
     return np.asarray(metrics[name], np.float64)
+
+
+def _note(
+    axes: "Axes",
+    words: str,
+    place: tuple[float, float],
+    offset: tuple[float, float],
+    **alignment: Any,
+) -> None:
+    """Words beside a point, the offset in points of print."""
+    style: Any = {"textcoords": "offset points", "fontsize": 9}
+    axes.annotate(words, place, offset, **style, **alignment)
 
 
 def _answer(metrics: Metrics) -> "Figure":
@@ -110,14 +117,7 @@ def _differences(axes: "Axes", metrics: Metrics) -> None:
         seeds = values.mean(1)
         axes.plot(seeds, np.full(len(seeds), row - 0.14), ".", color=COLORS[5])
         axes.plot(mean, row, "o", ms=8, color=AVG if mean > 0.5 else MAX)
-        axes.annotate(
-            f"{mean:+.1f}",
-            (mean, row),
-            (0, -16),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-        )
+        _note(axes, f"{mean:+.1f}", (mean, row), (0, -16), ha="center")
     axes.axvline(0.5, color="black", lw=1, ls="--")
     axes.set_yticks(range(len(DIFFERENCES)), [label for *_, label in DIFFERENCES])
     axes.set_ylim(len(DIFFERENCES) - 0.5, -0.5)
@@ -135,7 +135,7 @@ def _stochastic(metrics: Metrics) -> "Figure":
         "band is 5 % around 1.",
     )
     left, right = figure.subplots(1, 2)
-    pairs = _shown(metrics, "drawn-shares")
+    pairs = shown(metrics, "drawn-shares")
     for place, (name, (chance, share)) in enumerate(
         zip(("stochastic pooling", "uniform sampler"), pairs, strict=True)
     ):
@@ -154,7 +154,7 @@ def _stochastic(metrics: Metrics) -> "Figure":
 def _expectations(axes: "Axes", metrics: Metrics) -> None:
     axes.axhspan(0.95, 1.05, color=COLORS[2], alpha=0.2, lw=0)
     for place, layer in enumerate(LAYERS):
-        passed, ratio = _shown(metrics, f"expectations-by-channel/{layer}").T
+        passed, ratio = shown(metrics, f"expectations-by-channel/{layer}").T
         color = COLORS[place]
         whole = np.exp(np.log(_seeds(metrics, f"expectation-over-mean/{layer}")).mean())
         label = f"{layer}: {whole:.2f}"
@@ -187,31 +187,28 @@ def _mean_shift(metrics: Metrics) -> "Figure":
     names = ("mean-shifts", "root-mean-square-shifts")
     titles = ("Bias over errors", "One error")
     for axes, name, title in zip(panels, names, titles, strict=True):
-        values = _shown(metrics, name)  # [seed, reading, pool]
-        for column, (label, color) in enumerate((("average", AVG), ("max", MAX))):
-            for row in range(len(READINGS)):
-                each, x = values[:, row, column], row + 0.24 * (column - 0.5)
-                spread = x + np.linspace(-0.05, 0.05, len(each) + 2)[1:-1]
-                style = {"color": color, "marker": MARKERS[column]}
-                axes.plot(spread, each, ls="", ms=4, alpha=0.6, **style)
-                mean = np.exp(np.log(each).mean())
-                line = [x - 0.1, x + 0.1], [mean, mean]
-                axes.plot(*line, color=color, lw=2.5, label="" if row else label)
-                axes.annotate(
-                    f"{mean:.2g}",
-                    (x, mean),
-                    (0, 6),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=9,
-                )
-        axes.set_yscale("log")
-        axes.set_xlim(-0.5, len(READINGS) - 0.5)
-        axes.set_xticks(range(len(READINGS)), ("raw map", "behind the ReLU"))
+        _shifts(axes, shown(metrics, name))
         axes.set_title(title)
     panels[0].set_ylabel("shift of the mean, in sd of the pooled map")
     panels[1].legend(fontsize=9, loc="lower right")
     return figure
+
+
+def _shifts(axes: "Axes", values: np.ndarray) -> None:
+    """Both pools at each reading, values [seed, reading, pool]."""
+    for column, (label, color) in enumerate((("average", AVG), ("max", MAX))):
+        for row in range(len(READINGS)):
+            each, x = values[:, row, column], row + 0.24 * (column - 0.5)
+            spread = x + np.linspace(-0.05, 0.05, len(each) + 2)[1:-1]
+            style = {"color": color, "marker": MARKERS[column]}
+            axes.plot(spread, each, ls="", ms=4, alpha=0.6, **style)
+            mean = np.exp(np.log(each).mean())
+            line = [x - 0.1, x + 0.1], [mean, mean]
+            axes.plot(*line, color=color, lw=2.5, label="" if row else label)
+            _note(axes, f"{mean:.2g}", (x, mean), (0, 6), ha="center")
+    axes.set_yscale("log")
+    axes.set_xlim(-0.5, len(READINGS) - 0.5)
+    axes.set_xticks(range(len(READINGS)), ("raw map", "behind the ReLU"))
 
 
 def _trained(metrics: Metrics) -> "Figure":
@@ -223,41 +220,42 @@ def _trained(metrics: Metrics) -> "Figure":
         "pools; dots are seeds, lines their means.",
     )
     left, right = figure.subplots(1, 2)
-    histories = _shown(metrics, "histories")
-    sizes = _shown(metrics, "parameters")[-len(TWINS) :]
+    _overfitting(left, metrics)
+    _stacks(right, metrics)
+    return figure
+
+
+def _overfitting(axes: "Axes", metrics: Metrics) -> None:
+    histories = shown(metrics, "histories")
+    sizes = shown(metrics, "parameters")[-len(TWINS) :]
     for place, (name, seeds) in enumerate(zip(TWINS, histories, strict=True)):
         for number, seed in enumerate(seeds):
             label = "" if number else f"{name}: {sizes[place]:,} parameters"
             loss, _, error = seed.T
-            left.plot(loss, error, color=COLORS[place], lw=1, alpha=0.7, label=label)
+            axes.plot(loss, error, color=COLORS[place], lw=1, alpha=0.7, label=label)
             last = np.isfinite(loss).sum() - 1
-            left.plot(loss[last], error[last], MARKERS[place], color=COLORS[place])
-    left.axvline(_shown(metrics, "target")[0], color="black", lw=1, ls="--")
-    left.set_xscale("log")
-    left.set_yscale("log")
-    left.invert_xaxis()
-    left.set_xlabel("train loss, nats; training goes to the right")
-    left.set_ylabel("test error, %")
-    left.set_title("Do pools overfit less?")
-    left.legend(fontsize=9, loc="lower left")
+            axes.plot(loss[last], error[last], MARKERS[place], color=COLORS[place])
+    axes.axvline(shown(metrics, "target")[0], color="black", lw=1, ls="--")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel("train loss, nats; training goes to the right")
+    axes.set_ylabel("test error, %")
+    axes.set_title("Do pools overfit less?")
+    axes.legend(fontsize=9, loc="lower left")
+
+
+def _stacks(axes: "Axes", metrics: Metrics) -> None:
     for place, name in enumerate(STACKS):
         values = _seeds(metrics, f"accuracy/{name}")
         spread = place + np.linspace(-0.1, 0.1, len(values) + 2)[1:-1]
         color = COLORS[place]
-        right.plot(spread, values, MARKERS[place], ms=5, color=color, alpha=0.6)
+        axes.plot(spread, values, MARKERS[place], ms=5, color=color, alpha=0.6)
         mean = values.mean()
-        right.plot([place - 0.25, place + 0.25], [mean, mean], color=color, lw=2.5)
-        right.annotate(
-            f"{mean:.1f}",
-            (place + 0.27, mean),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        axes.plot([place - 0.25, place + 0.25], [mean, mean], color=color, lw=2.5)
+        _note(axes, f"{mean:.1f}", (place + 0.27, mean), (3, 0), va="center")
     labels = ["early {}\nlate {}".format(*name.split("-")) for name in STACKS]
-    right.set_xticks(range(len(STACKS)), labels)
-    right.set_xlim(-0.5, len(STACKS) - 0.3)
-    right.set_ylabel("test accuracy, %")
-    right.set_title("Which pool where?")
-    return figure
+    axes.set_xticks(range(len(STACKS)), labels)
+    axes.set_xlim(-0.5, len(STACKS) - 0.3)
+    axes.set_ylabel("test accuracy, %")
+    axes.set_title("Which pool where?")

@@ -1,18 +1,16 @@
 """The figure of pooled photographs."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from experiments.harness.claims import Metrics, Shown
-from experiments.harness.figures import COLORS, new_figure
+from experiments.harness.claims import Metrics
+from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
 from experiments.pooling_statistics.pictures import FINE, NUM_BINS, POOLS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-MARKERS = "osD"
 
 
 def photographs(metrics: Metrics) -> "Figure":
@@ -24,8 +22,8 @@ def photographs(metrics: Metrics) -> "Figure":
         "dots are photographs, lines their means; bias in standard deviations of the "
         "photograph; frequencies in cycles per pixel of the pooled picture.",
     )
-    top, below = figure.subfigures(2, 1, height_ratios=(1, 1.15))
-    images = [_shown(metrics, "crop"), *_shown(metrics, "crop-pooled")]
+    top, below = cast(Any, figure.subfigures(2, 1, height_ratios=(1, 1.15)))
+    images = [shown(metrics, "crop"), *shown(metrics, "crop-pooled")]
     for axes, image, title in zip(
         top.subplots(1, len(images)), images, ("original", *POOLS), strict=True
     ):
@@ -34,20 +32,16 @@ def photographs(metrics: Metrics) -> "Figure":
         axes.set_xticks([])
         axes.set_yticks([])
     left, middle, right = below.subplots(1, 3)
-    _dots(left, _shown(metrics, "bias"))
+    _dots(left, shown(metrics, "bias"))
     left.axhline(0, color="black", lw=1, ls="--", zorder=0)
     left.set_ylabel("bias of the mean, sd")
     left.set_title("Which keeps the background?")
-    _dots(middle, 100 * _shown(metrics, "fine-share"))
+    _dots(middle, 100 * shown(metrics, "fine-share"))
     middle.set_ylabel(f"power above {FINE} cycles/px, %")
     middle.set_ylim(bottom=0)
     middle.set_title("Which keeps the texture?")
     _spectra(right, metrics)
     return figure
-
-
-def _shown(metrics: Metrics, name: str) -> np.ndarray:
-    return np.asarray(cast(Shown, metrics[name]).values)
 
 
 def _dots(axes: "Axes", values: np.ndarray) -> None:
@@ -72,7 +66,7 @@ def _dots(axes: "Axes", values: np.ndarray) -> None:
 
 def _spectra(axes: "Axes", metrics: Metrics) -> None:
     frequencies = (np.arange(NUM_BINS) + 0.5) / (2 * NUM_BINS)
-    for place, share in enumerate(_shown(metrics, "spectra")):
+    for place, share in enumerate(shown(metrics, "spectra")):
         dash = ("-", "--", ":")[place]
         axes.plot(frequencies, share, color=COLORS[place], ls=dash, label=POOLS[place])
     axes.axvline(FINE, color="black", lw=1, ls="--")

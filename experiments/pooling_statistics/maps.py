@@ -4,7 +4,7 @@ Maps are those of test images, behind the ReLU unless said; a channel that never
 is left out.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ def map_metrics(keys: Array, params: Any, images: np.ndarray) -> Metrics:
 
 def _measured(key_and_params: Any, images: Array) -> tuple[Any, ...]:
     key, params = key_and_params
-    _, activations = LeNet().apply({"params": params}, images)
+    activations = _activations(params, images)
     maps = [activations["active1"], activations["active2"]]
     inputs = [images, activations["pool1"]]
     kernels = [params[layer]["kernel"] for layer in LAYERS]
@@ -65,6 +65,11 @@ def _measured(key_and_params: Any, images: Array) -> tuple[Any, ...]:
     ]
     shifts = [each for each, _ in both]
     return sums, control, variances, shifts, jnp.stack([moved for _, moved in both])
+
+
+def _activations(params: Any, images: Array) -> dict[str, Array]:
+    _, activations = cast(Any, LeNet().apply({"params": params}, images))
+    return activations
 
 
 def _totals(maps: Array, window: tuple[int, ...]) -> Array:
