@@ -133,10 +133,12 @@ def _counts(key: Array) -> tuple[Array, Array]:
     uniform = jnp.take_along_axis(values, index, 0)
 
     def count(drawn: Array) -> Array:
-        hits = jnp.sum(drawn[:, None] == values, 0)
+        hits = jnp.sum(drawn[:, None] == values[None], 0)
         return jnp.concatenate([hits, DRAWS - hits.sum(0, keepdims=True)])
 
-    return jnp.stack([count(drawn), count(uniform)]), values / values.sum(0)
+    return jnp.stack([count(drawn), count(uniform)]), values / values.sum(
+        0, keepdims=True
+    )
 
 
 def _refuses_negative() -> bool:
