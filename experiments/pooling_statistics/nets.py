@@ -76,9 +76,9 @@ NETS = STACKS | TWINS
 # Of Adam; chosen by `python -m experiments.pooling_statistics.tuning`.
 RATES = {
     "max-avg": 1e-2,
-    "max-max": 1e-2,
-    "avg-avg": 2e-2,
-    "avg-max": 2e-2,
+    "max-max": 5e-3,
+    "avg-avg": 1e-2,
+    "avg-max": 1e-2,
     "pooled": 5e-3,
     "unpooled": 5e-3,
 }
