@@ -9,7 +9,7 @@ draws one with P(w) = a[w] / Σa; E = Σa² / Σa is the mean of its draws.
     variance ratio  Var(avg) / Var(max), over independent windows, or over the places
                     and images of a trained map
     mean shift      |E pool(w + ε) - E pool(w)| / sd of pool(w), E over images, places
-                    and errors ε of 0.1 times the kernel's rms
+                    and errors ±ε of 0.1 times the kernel's rms; the mean of channels
     bias            (mean of the pooled photograph - mean) / sd of the photograph
     fine share      of its power above 1/4 cycle per pixel, after pooling 2x2
 
@@ -24,7 +24,7 @@ kernels are those of the pooled LeNet. Rates are chosen on validation digits (`t
 Expected: stochastic pooling follows its law and lies between average and maximum, near
 the average only where a kernel passes the mean. The average has the larger variance for
 U(0, 1) from n = 9 on, the smaller one for laws with tails. An error of the kernel moves
-the mean of a linear average hardly, that of a maximum always upwards.
+the mean of a linear average not at all, that of a maximum upwards.
 
 Takes about three minutes for 5 seeds on 2 CPU cores, less than one with --quick.
 Data: digits (default) or mnist; photographs.

@@ -90,13 +90,13 @@ def _variances(axes: "Axes", metrics: Metrics) -> None:
         [0.01, 0.03, 0.1, 0.3, 1, 3], ["0.01", "0.03", "0.1", "0.3", "1", "3"]
     )
     axes.minorticks_off()
-    axes.set_xlim(3.7, 70)
+    axes.set_xlim(3.7, 72)
     for words, color, height in (
         ("max varies less", MAX, 1.12),
         ("average varies less", AVG, 0.9),
     ):
         top = "bottom" if height > 1 else "top"
-        axes.text(3.9, height, words, color=color, va=top, fontsize=9)
+        axes.text(70, height, words, color=color, va=top, ha="right", fontsize=9)
     axes.set_xlabel("values in a window")
     axes.set_ylabel("Var(average) / Var(max)")
     axes.set_title("Which pool has the smaller variance?")
@@ -121,6 +121,8 @@ def _differences(axes: "Axes", metrics: Metrics) -> None:
     axes.axvline(0.5, color="black", lw=1, ls="--")
     axes.set_yticks(range(len(DIFFERENCES)), [label for *_, label in DIFFERENCES])
     axes.set_ylim(len(DIFFERENCES) - 0.5, -0.5)
+    axes.margins(x=0.12)
+    axes.text(0.5, -0.45, " it does →", va="center", fontsize=9)
     axes.set_xlabel("points of test accuracy; small dots are seeds")
     axes.set_title("Does the advice help?")
 
@@ -152,7 +154,7 @@ def _stochastic(metrics: Metrics) -> "Figure":
 
 
 def _expectations(axes: "Axes", metrics: Metrics) -> None:
-    axes.axhspan(0.95, 1.05, color=COLORS[2], alpha=0.2, lw=0)
+    axes.axhspan(0.95, 1.05, color=COLORS[2], alpha=0.2, lw=0, label="within 5 % of 1")
     for place, layer in enumerate(LAYERS):
         passed, ratio = shown(metrics, f"expectations-by-channel/{layer}").T
         color = COLORS[place]
@@ -180,8 +182,9 @@ def _mean_shift(metrics: Metrics) -> "Figure":
         9,
         4.2,
         "Errors of a tenth of the kernel's rms; dots are seeds, lines their means. "
-        "Left: the shift of the mean over 64 errors, the judged quantity. Right: the "
-        "shift by one such error, root mean square.",
+        "Left: the shift of the mean over errors in pairs ε and -ε, the judged "
+        "quantity; the average of a raw map is linear, and shows rounding alone. "
+        "Right: the shift by one such error, root mean square.",
     )
     panels = figure.subplots(1, 2, sharey=True)
     names = ("mean-shifts", "root-mean-square-shifts")
@@ -226,6 +229,8 @@ def _trained(metrics: Metrics) -> "Figure":
 
 
 def _overfitting(axes: "Axes", metrics: Metrics) -> None:
+    from matplotlib.ticker import LogLocator
+
     histories = shown(metrics, "histories")
     sizes = shown(metrics, "parameters")[-len(TWINS) :]
     for place, (name, seeds) in enumerate(zip(TWINS, histories, strict=True)):
@@ -237,7 +242,9 @@ def _overfitting(axes: "Axes", metrics: Metrics) -> None:
             axes.plot(loss[last], error[last], MARKERS[place], color=COLORS[place])
     axes.axvline(shown(metrics, "target")[0], color="black", lw=1, ls="--")
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
     axes.invert_xaxis()
     axes.set_xlabel("train loss, nats; training goes to the right")
     axes.set_ylabel("test error, %")

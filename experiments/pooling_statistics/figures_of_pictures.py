@@ -32,11 +32,11 @@ def photographs(metrics: Metrics) -> "Figure":
         axes.set_xticks([])
         axes.set_yticks([])
     left, middle, right = below.subplots(1, 3)
-    _dots(left, shown(metrics, "bias"))
+    _dots(left, shown(metrics, "bias"), "{:.2f}")
     left.axhline(0, color="black", lw=1, ls="--", zorder=0)
     left.set_ylabel("bias of the mean, sd")
     left.set_title("Which keeps the background?")
-    _dots(middle, 100 * shown(metrics, "fine-share"))
+    _dots(middle, 100 * shown(metrics, "fine-share"), "{:.0f} %")
     middle.set_ylabel(f"power above {FINE} cycles/px, %")
     middle.set_ylim(bottom=0)
     middle.set_title("Which keeps the texture?")
@@ -44,7 +44,7 @@ def photographs(metrics: Metrics) -> "Figure":
     return figure
 
 
-def _dots(axes: "Axes", values: np.ndarray) -> None:
+def _dots(axes: "Axes", values: np.ndarray, words: str) -> None:
     """One column of dots per pool, values [pool, photograph]."""
     for place, each in enumerate(values):
         spread = place + np.linspace(-0.15, 0.15, len(each))
@@ -53,14 +53,14 @@ def _dots(axes: "Axes", values: np.ndarray) -> None:
         mean = each.mean()
         axes.plot([place - 0.28, place + 0.28], [mean, mean], color=color, lw=2.5)
         axes.annotate(
-            f"{mean:.2g}",
+            words.format(abs(mean)),
             (place + 0.28, mean),
-            (3, 0),
+            (3, 3),
             textcoords="offset points",
-            va="center",
+            va="bottom",
             fontsize=9,
         )
-    axes.set_xlim(-0.5, len(values) - 0.3)
+    axes.set_xlim(-0.5, len(values) - 0.2)
     axes.set_xticks(range(len(values)), list(POOLS))
 
 

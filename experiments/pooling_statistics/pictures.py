@@ -20,7 +20,7 @@ SIZE = 2  # of the windows
 FINE = 0.25  # cycles per pixel of the pooled picture, whose Nyquist limit is 0.5
 POOLS = ("average", "max", "subsampling")
 NUM_BINS = 32  # of the spectra that are drawn
-SHOWN, CROP = "brick", 64  # the photograph that is drawn, and how much of it
+SHOWN, CROP = "gravel", 64  # the photograph that is drawn, and how much of it
 
 
 def middle(photograph: np.ndarray) -> np.ndarray:
