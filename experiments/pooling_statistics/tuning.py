@@ -16,7 +16,7 @@ target, nan where a seed never gets there. The rate of the lowest error stands i
     pooled       40.07   33.80   43.90     nan
     unpooled     76.66   70.03     nan
 
-By one seed alone the nets of early averages got 0.02, at which some seeds never learn.
+By one seed alone avg-avg got 0.02, at which another seed never learns.
 """
 
 import jax.numpy as jnp
