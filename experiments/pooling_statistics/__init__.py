@@ -26,7 +26,7 @@ the average only where a kernel passes the mean. The average has the larger vari
 U(0, 1) from n = 9 on, the smaller one for laws with tails. An error of the kernel moves
 the mean of a linear average not at all, that of a maximum upwards.
 
-Takes about three minutes for 5 seeds on 2 CPU cores, less than one with --quick.
+Takes three to four minutes for 5 seeds on 2 CPU cores, half of one with --quick.
 Data: digits (default) or mnist; photographs.
 """
 

@@ -28,7 +28,7 @@ LAW_LABELS = {
 DIFFERENCES = (
     ("late-avg-less-max", 1, "last maps:\naverage less max"),
     ("early-max-less-avg", 1, "early maps:\nmax less average"),
-    ("pooled-less-unpooled", -1, "errors without\nless with pools"),
+    ("pooled-less-unpooled", -1, "pools: fewer\ntest errors"),
 )
 
 
@@ -188,7 +188,7 @@ def _mean_shift(metrics: Metrics) -> "Figure":
     )
     panels = figure.subplots(1, 2, sharey=True)
     names = ("mean-shifts", "root-mean-square-shifts")
-    titles = ("Bias over errors", "One error")
+    titles = ("Mean over errors: is a pool biased?", "One error: how far?")
     for axes, name, title in zip(panels, names, titles, strict=True):
         _shifts(axes, shown(metrics, name))
         axes.set_title(title)
