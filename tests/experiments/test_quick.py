@@ -23,6 +23,7 @@ OTHERS = {
     "long_range_memory": (("--num_held_out=10",), 4),
     "convolution_speed": (("--windows=3,9", "--crossover=3,21"), 4),
     "gradient_vanishing": (("--depth=8",), 11),
+    "pooling_statistics": (("--steps=10", "--limit=20"), 5),
 }
 
 

@@ -1,0 +1,49 @@
+"""Digits in a field: one digit at a random place of an empty canvas."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cnn_jax.data import Dataset, Split
+
+ROOM = 16  # pixels that a canvas is wider than its digit: 24 for 8, 44 for 28
+PLACES = {"train": 1, "test": 2}  # seeds of the places, the same in every run
+
+
+class Task(NamedTuple):
+    """Canvases [N, W, W, 1] with the digits' labels [N]."""
+
+    train: Split
+    test: Split
+
+
+def task_of(digits: Dataset, num_train: int, num_test: int) -> Task:
+    """The same canvases for every net and seed: the first images of each split."""
+    return Task(
+        field(_first(digits.train, num_train), PLACES["train"]),
+        field(_first(digits.test, num_test), PLACES["test"]),
+    )
+
+
+def field(split: Split, seed: int) -> Split:
+    """Every image once, whole, at a random place of its own canvas.
+
+    Args:
+      split: images [N, H, H, 1] and labels [N].
+      seed: of the places.
+
+    Returns:
+      images [N, H + 16, H + 16, 1] and the labels.
+    """
+    number, height, width, channels = split.images.shape
+    draw = np.random.RandomState(seed)  # its stream is frozen for good
+    places = draw.randint(ROOM + 1, size=(number, 2))
+    shape = (number, height + ROOM, width + ROOM, channels)
+    canvases = np.zeros(shape, np.float32)
+    for canvas, image, (top, left) in zip(canvases, split.images, places, strict=True):
+        canvas[top : top + height, left : left + width] = image
+    return Split(canvases, split.labels)
+
+
+def _first(split: Split, number: int) -> Split:
+    return Split(split.images[:number], split.labels[:number])
