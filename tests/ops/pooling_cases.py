@@ -18,32 +18,27 @@ def draw(shape, seed=0):
     return values.astype(np.float32)
 
 
-def fast(name, inputs, window, strides, padding):
-    match name:
-        case "max":
-            return ops.max_pool(inputs, window, strides, padding)
-        case "min":
-            return ops.min_pool(inputs, window, strides, padding)
-        case "avg":
-            return ops.avg_pool(inputs, window, strides, padding)
-        case "avg-inside":
-            return ops.avg_pool(inputs, window, strides, padding, False)
-        case _:
-            return ops.lp_pool(inputs, float(name[1:]), window, strides, padding)
+def fast(name, *arguments):
+    return _pool(ops, name, *arguments)
 
 
-def looped(name, inputs, window, strides, pairs):
+def looped(name, *arguments):
+    return _pool(reference, name, *arguments)
+
+
+def _pool(module, name, inputs, window, strides, padding):
+    """The pool of a name, by `ops` or by its loops, which take pairs as padding."""
     match name:
         case "max":
-            return reference.max_pool(inputs, window, strides, pairs)
+            return module.max_pool(inputs, window, strides, padding)
         case "min":
-            return reference.min_pool(inputs, window, strides, pairs)
+            return module.min_pool(inputs, window, strides, padding)
         case "avg":
-            return reference.avg_pool(inputs, window, strides, pairs)
+            return module.avg_pool(inputs, window, strides, padding)
         case "avg-inside":
-            return reference.avg_pool(inputs, window, strides, pairs, False)
+            return module.avg_pool(inputs, window, strides, padding, False)
         case _:
-            return reference.lp_pool(inputs, float(name[1:]), window, strides, pairs)
+            return module.lp_pool(inputs, float(name[1:]), window, strides, padding)
 
 
 def explicit(padding, spatial, window, strides):

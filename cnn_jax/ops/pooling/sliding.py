@@ -1,6 +1,6 @@
 """Windows that slide along one axis: their sums and maxima, with fast derivatives.
 
-XLA's own gradient of a window maximum, select-and-scatter, is 4 to 20 times slower on
+XLA's own gradient of a window maximum, select-and-scatter, is 2 to 14 times slower on
 CPUs than what is here and does not compile under a GPU's deterministic flags; that of a
 strided slice, a padding with zeros, is a test at every position that no vector
 instruction does. Here each of two linear maps is a primitive that transposes to the
