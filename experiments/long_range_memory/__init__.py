@@ -8,11 +8,14 @@ Three kinds of task, every one with the loss of the best guess that uses no inpu
                  row by row or in a fixed random order
 
 The losses are the cross-entropy, of copy memory the mean over all T + 20 outputs, and
-the squared error. The measured quantity is test loss / chance after a fixed number of
-Adam steps of 32 sequences, for a plain RNN (tanh), the same with an orthogonal
-recurrent kernel, LSTM (forget bias 1), GRU, a shallow CNN (one residual block that sees
-less than a twentieth of the sequence) and a dilated causal CNN (blocks of dilation 1,
-2, 4, ..., 8 taps, until they see all that is needed), at equal parameters within 5 %.
+the squared error. On copy memory the blind guess loses the same on every sequence; on
+adding it is a sum of 1, whose mean (sum − 1)² over 250 sequences is up to an eighth off
+1/6. The measured quantity is test loss / that of the blind guess on the same sequences,
+after a fixed number of Adam steps of 32 sequences, for a plain RNN (tanh), the same
+with an orthogonal recurrent kernel, LSTM (forget bias 1), GRU, a shallow CNN (one
+residual block that sees less than a twentieth of the sequence) and a dilated causal CNN
+(blocks of dilation 1, 2, 4, ..., 8 taps, until they see all that is needed), at equal
+parameters within 5 %.
 A ratio above 0.9 means no long-range dependence, below 0.1 all of the sequence. Where
 the validation loss, its geometric mean over seeds, still fell by more than 5 % over the
 last tenth of the budget, a ratio above 0.1 is censored, not refuted.

@@ -3,7 +3,7 @@
 from experiments.harness.claims import Claim, Control, Expected
 from experiments.long_range_memory.nets import CONVOLUTIONAL, RECURRENT
 
-MADE = ("copy", "adding")  # the tasks whose chance is known in closed form
+MADE = ("copy", "adding")  # the tasks whose sequences are made
 _TEXTS = {"copy": "copy memory", "adding": "the adding problem"}
 _EXPECTED: dict[str, Expected] = {"shallow": "yes", "dilated": "no"}
 
@@ -48,7 +48,7 @@ def _learned(row: str, net: str, task: str) -> Control:
     return Control(
         id=f"{row}:learned-{net}-{task}",
         statement=f"The {net} net has learned the blind guess at least, on every seed.",
-        metric=f"loss-over-chance/{net}-{task}",
+        metric=f"loss-over-blind/{net}-{task}",
         relation="<=",
         threshold=1.1,
         kind="law",
@@ -67,7 +67,7 @@ _NO_LONG_RANGE = tuple(
         source="S0 4.5",
         kind="conditional",
         expected=_EXPECTED[net],
-        metric=f"loss-over-chance/{net}-{task}",
+        metric=f"loss-over-blind/{net}-{task}",
         relation=">",
         threshold=0.9,
         estimate="ratio",
@@ -90,7 +90,7 @@ _SEES_ALL = tuple(
         source="S0 4.5",
         kind="conditional",
         expected="open",
-        metric=f"loss-over-chance/{net}-{task}",
+        metric=f"loss-over-blind/{net}-{task}",
         relation="<",
         threshold=0.1,
         estimate="ratio",

@@ -2,8 +2,8 @@
 
     python -m experiments.long_range_memory.tuning
 
-prints the validation loss over chance after as many steps as the run takes, the largest
-of three seeds, per task, net and rate; the rate of the lowest stands in
+prints the validation loss over the blind guess's after as many steps as the run takes,
+the largest of three seeds, per task, net and rate; the rate of the lowest stands in
 `training.LEARNING_RATES`. By one seed alone a net can get a rate at which others fail:
 the dilated CNN got 0.03 for adding, and three of five seeds stayed at chance. The
 digits in a fixed order take the rates of the digits row by row. Test sequences are not
@@ -75,12 +75,12 @@ def tune(config: Config, rates: tuple[float, ...], lab: Lab) -> None:
 def _ratio(
     lab: Lab, net: Net, task: Task, sets: Sets, steps: int, rate: float
 ) -> float:
-    """The largest validation loss over chance at the end; nan where one diverged."""
+    """The largest validation ratio at the end; nan where one diverged."""
     try:
         trained = train(keys(SEED, NUM_SEEDS), lab, net, task, sets, steps, rate)
     except NotFinite:
         return float("nan")
-    ratio = float(trained.losses[:, -1, 0].max() / task.chance)
+    ratio = float(trained.ratios[:, -1, 0].max())
     print(f"{net.name}, {task.name}, {rate:g}: {ratio:.3f}", file=sys.stderr)
     return ratio
 
