@@ -33,8 +33,7 @@ MOST_AT_ONCE = 100  # sequences of one pass
 MOST_STEPS = 4096
 BRIEF_STEPS = 500  # which take less time than compiling them well
 FALL = 0.05  # of the validation loss, over the last tenth, that censors
-# The lowest of the worst validation losses of three seeds, see
-# `python -m experiments.long_range_memory.tuning`.
+# Those with a star in `python -m experiments.long_range_memory.tuning`.
 _DIGITS = {"rnn": 3e-3, "orthogonal": 3e-3, "lstm": 1e-2, "gru": 3e-2} | {
     "shallow": 3e-3,
     "dilated": 3e-3,

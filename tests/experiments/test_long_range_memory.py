@@ -17,7 +17,6 @@ from experiments.long_range_memory import (
     SHORTEST,
     Config,
     training,
-    tuning,
 )
 from experiments.long_range_memory.nets import NETS, build, initial
 from experiments.long_range_memory.results import Result, net_metrics, published, shown
@@ -254,15 +253,3 @@ def test_nets_and_tasks_keep_their_order():
     assert config.chosen("nets") == ("rnn", "dilated")
     assert config.chosen("tasks") == ("copy", "adding")
     assert Config().chosen("tasks") == ALL_TASKS
-
-
-def test_the_tuning_prints_a_ratio_per_net_and_rate(capsys):
-    config = Config(
-        length=SHORTEST, num_held_out=10, steps=20, nets="shallow", tasks="adding"
-    )
-    tuning.tune(config, (1e-3, 1e-2), LAB)
-    header, line = capsys.readouterr().out.splitlines()
-    assert header.split() == ["adding", "0.001", "0.01"]
-    name, *ratios = line.split()
-    assert name == "shallow"
-    assert all(0.5 < float(ratio) < 20 for ratio in ratios)
