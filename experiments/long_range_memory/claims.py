@@ -55,6 +55,20 @@ def _learned(row: str, net: str, task: str) -> Control:
     )
 
 
+def _digits(net: str) -> Control:
+    """An RNN that is deaf to its input learns the blind guess, and passes all else."""
+    return Control(
+        id=f"rnn-sees-all:digits-{net}",
+        statement=f"The {net} net learns from its input: more than 20 % of the digits "
+        "row by row are right on every seed, chance 10 % (task sequential).",
+        metric=f"digits-right/{net}",
+        relation=">",
+        threshold=20,
+        unit="%",
+        kind="law",
+    )
+
+
 # The shallow net differs from the dilated one in what it sees alone; the dilated one is
 # set against recurrent nets.
 _PEERS = {"shallow": "shallow", "dilated": "rnn"}
@@ -95,10 +109,11 @@ _SEES_ALL = tuple(
         threshold=0.1,
         estimate="ratio",
         censored=f"falling/{net}-{task}",
-        requires=_flags(net, task),
+        requires=_flags(net, f"{task},sequential"),
         controls=(
             _matched("rnn-sees-all", f"{net}-{task}"),
             _learned("rnn-sees-all", net, task),
+            _digits(net),
         ),
     )
     for net in RECURRENT

@@ -6,7 +6,14 @@ import numpy as np
 
 from experiments.harness.claims import Metrics, Shown
 from experiments.long_range_memory.claims import MADE
-from experiments.long_range_memory.nets import CONVOLUTIONAL, NETS, SHARE, Net, build
+from experiments.long_range_memory.nets import (
+    CONVOLUTIONAL,
+    NETS,
+    RECURRENT,
+    SHARE,
+    Net,
+    build,
+)
 from experiments.long_range_memory.tasks import RECALLED, Task
 from experiments.long_range_memory.training import Trained
 
@@ -38,13 +45,16 @@ def net_metrics(results: Results) -> Metrics:
 
     Returns:
         loss-over-blind/NET-TASK [seeds]; falling/NET-TASK, field-less-bound/NET-TASK
-        [1]; and params-over-dilated/NET-TASK [1] of every net, trained or not.
+        [1]; digits-right/NET [seeds] of recurrent nets, row by row; and
+        params-over-dilated/NET-TASK [1] of every net, trained or not.
     """
     metrics = {}
     for name, task in {each.name: each.task for each in results.values()}.items():
         if name in MADE:
             metrics |= _shares(name, task)
     for arm, (net, task_name, task, trained) in results.items():
+        if task_name == "sequential" and net.name in RECURRENT:
+            metrics[f"digits-right/{net.name}"] = trained.right[:, -1, 1]
         if task_name not in MADE:
             continue
         metrics[f"loss-over-blind/{arm}"] = trained.ratios[:, -1, 1]

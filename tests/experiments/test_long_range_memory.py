@@ -20,7 +20,7 @@ from experiments.long_range_memory import (
 )
 from experiments.long_range_memory.nets import NETS, build, initial
 from experiments.long_range_memory.results import Result, net_metrics, published, shown
-from experiments.long_range_memory.tasks import adding, copy_memory, made_sets
+from experiments.long_range_memory.tasks import adding, copy_memory, digits, made_sets
 from experiments.long_range_memory.training import (
     BATCH,
     LEARNING_RATES,
@@ -203,10 +203,10 @@ def test_metrics_of_known_nets():
 def test_what_a_row_asks_for_is_enough_to_measure_it(claim):
     flags = dict(word.split("=") for word in claim.requires.split())
     config = Config(nets=flags["--nets"], tasks=flags["--tasks"])
-    made = {"copy": COPY, "adding": ADDING}
+    every = {"copy": COPY, "adding": ADDING, "sequential": digits(64)}
     results = {
         f"{name}-{task}": Result(
-            build(name, made[task]), task, made[task], trained(0.5, 0.5)
+            build(name, every[task]), task, every[task], trained(0.5, 0.5)
         )
         for name in config.chosen("nets")
         for task in config.chosen("tasks")
