@@ -43,9 +43,9 @@ def _answer(metrics: Metrics) -> "Figure":
     figure = new_figure(
         3.2 * len(tasks) + 0.6,
         3.9,
-        "Copy memory and adding: test loss over chance, a dot per seed and the 95 % "
-        "interval of the geometric mean. Above 0.9 nothing distant is used, below 0.1 "
-        "the whole sequence. Digits: percent right, a bar for the mean.",
+        "Copy memory and adding: test loss over the blind guess's, a dot per seed and "
+        "the 95 % interval of the geometric mean. Above 0.9 nothing distant is used, "
+        "below 0.1 the whole sequence. Digits: percent right, a bar for the mean.",
     )
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for axes, task in zip(panels, tasks, strict=True):
@@ -74,11 +74,11 @@ def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
     ticks = {1e-4: "≤0.0001", 1e-3: "0.001", 1e-2: "0.01", 0.1: "0.1", 0.9: "0.9"}
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.minorticks_off()
-    axes.set_title(f"{TITLES[task]}: loss over chance")
+    axes.set_title(f"{TITLES[task]}: loss over blind guess")
 
 
 def _lines(axes: "Axes") -> None:
-    """Chance, and the thresholds of the claims."""
+    """The blind guess, and the thresholds of the claims."""
     for place, style in ((1.0, ":"), (0.9, "--"), (0.1, "--")):
         axes.axhline(place, color=COLORS[6], ls=style, lw=0.8, zorder=0)
 
@@ -97,13 +97,14 @@ def _accuracies(axes: "Axes", metrics: Metrics, task: str) -> None:
 
 
 def _learning(metrics: Metrics) -> "Figure":
-    """Validation loss over chance on the way."""
+    """Validation loss over the blind guess's on the way."""
     tasks = _names(metrics, "tasks")
     figure = new_figure(
         3.2 * len(tasks) + 0.6,
         3.6,
-        "Validation loss over chance during training, the geometric mean over seeds "
-        "with every seed as a faint line. Dashed: 0.9 and 0.1; dotted: chance.",
+        "Validation loss over the blind guess's during training, the geometric mean "
+        "over seeds with every seed as a faint line. Dashed: 0.9 and 0.1; dotted: the "
+        "blind guess.",
     )
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for axes, task in zip(panels, tasks, strict=True):
@@ -120,7 +121,7 @@ def _learning(metrics: Metrics) -> "Figure":
         axes.set_yscale("log")
         axes.set_xlabel("training steps, % of the budget")
         axes.set_title(TITLES[task])
-    panels[0].set_ylabel("validation loss over chance")
+    panels[0].set_ylabel("validation loss over blind guess")
     panels[0].legend(loc="lower left", fontsize=8)
     return figure
 
@@ -133,7 +134,8 @@ def _published(metrics: Metrics) -> "Figure":
         "Ours (filled) beside Bai et al. 2018 (hollow). Theirs: MNIST, adding T = 600, "
         "copy memory T = 1,000, about 70,000 parameters (16,000 on copy memory), "
         "longer training, weight normalization and dropout; ours as in the tables. "
-        "Digits: percent right; others: loss over chance. Dotted: chance.",
+        "Digits: percent right; others: their loss over chance, ours over the blind "
+        "guess's. Dotted: chance.",
     )
     rows = {"sequential": 0, "permuted": 1, "adding": 2, "copy": 3}
     panels = figure.subplots(1, len(rows))
@@ -148,7 +150,7 @@ def _published(metrics: Metrics) -> "Figure":
         axes.axhline(1.0 if made else 10.0, color=COLORS[6], ls=":", lw=0.8)
         axes.set_xticks(range(len(values)), PUBLISHED_NETS)
         axes.set_xlim(-0.5, len(values) - 0.5)
-        axes.set_title(f"{TITLES[task]}: {'loss/chance' if made else '%'}")
+        axes.set_title(f"{TITLES[task]}: {'loss/blind' if made else '%'}")
         if made:
             axes.set_yscale("log")
         axes.set_ylim(*((LEAST / 2, None) if made else (0, 105)))

@@ -6,7 +6,14 @@ import numpy as np
 
 from experiments.harness.claims import Metrics, Shown
 from experiments.long_range_memory.claims import MADE
-from experiments.long_range_memory.nets import CONVOLUTIONAL, NETS, SHARE, Net, build
+from experiments.long_range_memory.nets import (
+    CONVOLUTIONAL,
+    NETS,
+    RECURRENT,
+    SHARE,
+    Net,
+    build,
+)
 from experiments.long_range_memory.tasks import RECALLED, Task
 from experiments.long_range_memory.training import Trained
 
@@ -37,17 +44,20 @@ def net_metrics(results: Results) -> Metrics:
     """The rows that need training, and what their controls look at.
 
     Returns:
-        loss-over-chance/NET-TASK [seeds]; falling/NET-TASK, field-less-bound/NET-TASK
-        [1]; and params-over-dilated/NET-TASK [1] of every net, trained or not.
+        loss-over-blind/NET-TASK [seeds]; falling/NET-TASK, field-less-bound/NET-TASK
+        [1]; digits-right/NET [seeds] of recurrent nets, row by row; and
+        params-over-dilated/NET-TASK [1] of every net, trained or not.
     """
     metrics = {}
     for name, task in {each.name: each.task for each in results.values()}.items():
         if name in MADE:
             metrics |= _shares(name, task)
     for arm, (net, task_name, task, trained) in results.items():
+        if task_name == "sequential" and net.name in RECURRENT:
+            metrics[f"digits-right/{net.name}"] = trained.right[:, -1, 1]
         if task_name not in MADE:
             continue
-        metrics[f"loss-over-chance/{arm}"] = trained.test_loss / task.chance
+        metrics[f"loss-over-blind/{arm}"] = trained.ratios[:, -1, 1]
         # Below the rule of a recurrent net lies more training, above a CNN's less.
         side = -1 if net.name in CONVOLUTIONAL else 1
         metrics[f"falling/{arm}"] = np.asarray([side * trained.falling])
@@ -95,21 +105,22 @@ def shown(results: Results, names: tuple[str, ...], tasks: tuple[str, ...]) -> M
 def _shown_of_task(name: str, rows: list[Result]) -> dict[str, Shown]:
     """The table of a task, curves, losses, shares and chance; a row for each net."""
     task = rows[0].task
-    losses = np.stack([row.trained.losses for row in rows])
+    ratios = np.stack([row.trained.ratios for row in rows])
     right = np.stack([row.trained.right for row in rows])
     return {
         f"table/{name}": Shown(
             table(rows),
             f"{name}, {task.length} steps: means over seeds, test sequences; "
-            "the last row is chance",
+            "chance is the expected loss of the best blind guess, the last row its "
+            "loss on these sequences",
         ),
         f"curves/{name}": Shown(
-            losses[..., 0] / task.chance,
-            f"{name}: validation loss over chance [net; seed; 20 looks]",
+            ratios[..., 0],
+            f"{name}: validation loss over the blind guess's [net; seed; 20 looks]",
         ),
         f"loss/{name}": Shown(
-            losses[:, :, -1, 1] / task.chance,
-            f"{name}: test loss over chance [net; seed]",
+            ratios[:, :, -1, 1],
+            f"{name}: test loss over the blind guess's [net; seed]",
         ),
         f"right/{name}": Shown(
             right[:, :, -1, 1],
@@ -118,7 +129,7 @@ def _shown_of_task(name: str, rows: list[Result]) -> dict[str, Shown]:
         ),
         f"chance/{name}": Shown(
             np.asarray([task.chance, task.chance_right]),
-            f"{name}: loss and percent right of the best blind guess",
+            f"{name}: expected loss and percent right of the best blind guess",
         ),
     }
 
@@ -139,7 +150,7 @@ def published_table() -> np.ndarray:
 
 
 def table(rows: list[Result]) -> np.ndarray:
-    """One line of words per net, a header above and chance below."""
+    """One line of words per net, a header above, chance and the blind guess below."""
     lines = [["net", "features", "parameters", "field", "loss", "right, %", "falling"]]
     for net, _, _, trained in rows:
         field = str(net.field) if net.field else "all"
@@ -156,4 +167,6 @@ def table(rows: list[Result]) -> np.ndarray:
         )
     task = rows[0].task
     chance = [f"{task.chance:.3g}", f"{task.chance_right:.1f}"]
-    return np.asarray([*lines, ["chance", "", "", "", *chance, ""]])
+    lines.append(["chance", "", "", "", *chance, ""])
+    blind = f"{rows[0].trained.blind[1]:.3g}"
+    return np.asarray([*lines, ["blind guess", "", "", "", blind, "", ""]])

@@ -50,7 +50,7 @@ class Task:
       num_outputs: of the net.
       head: where the net is read: "every" step or the "last".
       needed: steps that an output has to see, its own among them.
-      chance: loss of the best guess that uses no input.
+      chance: expected loss of the best guess that uses no input.
       chance_right: percent right of that guess.
       num_draws: numbers in [0, 1) that make a sequence.
       make: (such numbers [N, num_draws], stored examples) -> examples.
@@ -156,6 +156,18 @@ def made_sets(task: Task, num_held_out: int) -> Sets:
     both = jax.jit(task.make)(jnp.asarray(numbers, jnp.float32), ())
     halves = (each.reshape(2, num_held_out, *each.shape[1:]) for each in both)
     return Sets((), Examples(*halves))
+
+
+def blind_losses(task: Task, held_out: Examples) -> np.ndarray:
+    """Losses of the best blind guess on the validation and test sequences: [2].
+
+    The guess of adding is 1, and what it loses depends on the sums that were drawn: it
+    is the mean of (sum − 1)². That of copy memory loses 10 ln 8 / (T + 20) whatever was
+    drawn, that of digits ln 10.
+    """
+    if task.name != "adding":
+        return np.full(2, task.chance)
+    return np.mean(np.square(np.asarray(held_out.targets, float) - 1), axis=1)
 
 
 def digit_sets(data: Dataset, permuted: bool) -> Sets:

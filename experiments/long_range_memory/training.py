@@ -22,7 +22,7 @@ from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import over_seeds
 from experiments.long_range_memory.nets import CONVOLUTIONAL, Net, apply_flat, initial
-from experiments.long_range_memory.tasks import Examples, Sets, Task
+from experiments.long_range_memory.tasks import Examples, Sets, Task, blind_losses
 
 BATCH = 32
 LOOKS = 20
@@ -33,8 +33,7 @@ MOST_AT_ONCE = 100  # sequences of one pass
 MOST_STEPS = 4096
 BRIEF_STEPS = 500  # which take less time than compiling them well
 FALL = 0.05  # of the validation loss, over the last tenth, that censors
-# The lowest of the worst validation losses of three seeds, see
-# `python -m experiments.long_range_memory.tuning`.
+# Those with a star in `python -m experiments.long_range_memory.tuning`.
 _DIGITS = {"rnn": 3e-3, "orthogonal": 3e-3, "lstm": 1e-2, "gru": 3e-2} | {
     "shallow": 3e-3,
     "dilated": 3e-3,
@@ -82,17 +81,26 @@ class Trained(NamedTuple):
     """One net after training, over seeds.
 
     params: [seeds, P]; losses, right: [seeds, C, 2], validation and test; right in
-    percent.
+    percent; blind: [2], losses of the best blind guess on the same sequences.
     """
 
     params: np.ndarray
     losses: np.ndarray
     right: np.ndarray
+    blind: np.ndarray
 
     @property
     def test_loss(self) -> np.ndarray:
         """[seeds], after the last step."""
         return self.losses[:, -1, 1]
+
+    @property
+    def ratios(self) -> np.ndarray:
+        """Losses over the blind guess's, [seeds, C, 2].
+
+        On the same sequences: the noise of a few hundred of them is in both.
+        """
+        return self.losses / self.blind
 
     @property
     def falling(self) -> bool:
@@ -228,4 +236,5 @@ def train(
         label=f"{net.name}, {task.name}",
     )
     looks = np.asarray(states.looks)
-    return Trained(np.asarray(states.params), looks[..., 0], looks[..., 1])
+    blind = blind_losses(task, sets.held_out)
+    return Trained(np.asarray(states.params), looks[..., 0], looks[..., 1], blind)

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import Dataset, Split
-from experiments.long_range_memory import tasks
+from experiments.long_range_memory import nets, tasks
 from experiments.long_range_memory.tasks import (
     BLANK,
     DELIMITER,
     KINDS,
     Examples,
     adding,
+    blind_losses,
     copy_memory,
     digit_sets,
     made_sets,
 )
+from experiments.long_range_memory.training import Config, Trained, held_out
 from tests.experiments.memory_cases import ADDING, COPY, drawn
 
 
@@ -54,6 +56,34 @@ def test_chance_is_what_the_blind_guess_loses():
     losses, right = ADDING.judge(jnp.ones((40_000, 1)), sums)
     np.testing.assert_allclose(losses.mean(), ADDING.chance, rtol=0.02)
     np.testing.assert_allclose(100 * right.mean(), ADDING.chance_right, atol=0.6)
+
+
+def guesser(task):
+    """A net whose output is 1, whatever it reads, and its parameters."""
+    net = nets.build("shallow", task)
+    shapes = nets._leaves(net)[0].items()
+    leaves = [np.full(shape, name == "logits/bias").ravel() for name, shape in shapes]
+    return net, jnp.asarray(np.concatenate(leaves), jnp.float32)
+
+
+@pytest.mark.parametrize("length", [300, 600])
+def test_a_blind_guesser_has_a_ratio_of_1_on_any_few_sequences(length):
+    task = adding(length)
+    sets = made_sets(task, 250)
+    net, params = guesser(task)
+    losses, _ = jax.jit(held_out, static_argnums=2)(
+        params, sets.held_out, Config(net, task)
+    )
+    blind = blind_losses(task, sets.held_out)
+    looks = np.asarray(losses)[None, None]
+    trained = Trained(np.zeros((1, 1)), looks, looks, blind)
+    np.testing.assert_allclose(trained.ratios, 1, rtol=1e-6)
+    assert abs(blind / task.chance - 1).max() > 0.05  # a twentieth, by chance alone
+
+
+def test_on_copy_memory_the_blind_guess_loses_the_same_on_any_sequences():
+    blind = blind_losses(COPY, made_sets(COPY, 5).held_out)
+    assert blind.tolist() == [COPY.chance] * 2
 
 
 def test_recalled_symbols_alone_are_right_or_wrong():
