@@ -14,11 +14,13 @@ looked at. On 2 CPU cores, jax 0.10.2:
 Chance is ln 8 = 2.079: so far back, no rate learns in so few steps.
 """
 
+import sys
+
 import numpy as np
 
 from experiments.gradient_vanishing import clipping
+from experiments.gradient_vanishing.process import prepared
 from experiments.gradient_vanishing.tuning import table
-from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 
@@ -38,7 +40,6 @@ def _text(loss: float) -> str:
 
 
 def main() -> None:
-    environment.prepare("cpu", 2)  # that of a run
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     rates, runs = clipping.RATES, keys(SEED, RUNS)
     _, last = clipping.losses(runs, lab, rates, clipping.VALIDATION)
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(prepared(main))

@@ -44,6 +44,7 @@ there in so many steps:
     plain              25.44    9.76    6.62   29.27   34.49
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -70,7 +71,7 @@ from experiments.gradient_vanishing.learning import (
     SHALLOW,
     steps_to,
 )
-from experiments.harness import environment
+from experiments.gradient_vanishing.process import prepared
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 
@@ -201,7 +202,6 @@ def _measurements(lab: Lab, digits: Split) -> dict[str, tuple[Any, ...]]:
 
 
 def main() -> None:
-    environment.prepare("cpu", 2)
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     measurements = _measurements(lab, lab.data().train)
     found = lab.measure(
@@ -230,4 +230,4 @@ def _wrong(rates: tuple[float, ...], rows: dict[str, list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(prepared(main))

@@ -2,15 +2,20 @@
 
 import inspect
 import math
+import os
 import textwrap
+from pathlib import Path
 
+import jax
 import numpy as np
+import pytest
 
 from cnn_jax.data import Split
 from experiments.gradient_vanishing import (
     clipping,
     clipping_tuning,
     descent,
+    process,
     tuning,
 )
 from experiments.harness.lab import Lab
@@ -95,3 +100,29 @@ def test_the_judged_rates_are_the_lowest_of_the_documented_ones():
 
 def documented_lines() -> list[str]:
     return [line.strip() for line in (clipping_tuning.__doc__ or "").splitlines()]
+
+
+def write_what_jax_has_read(path: Path) -> None:
+    """What jax took over at its import, and a variable that it reads as it starts."""
+    directory = jax.config.jax_compilation_cache_dir
+    path.write_text(f"{directory} {os.environ['PJRT_NPROC']}")
+    raise SystemExit(3)
+
+
+@pytest.fixture
+def environ():
+    before = dict(os.environ)
+    yield os.environ
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_a_tuner_computes_where_jax_was_imported_after_the_environment(
+    environ, tmp_path
+):
+    environ["CNN_JAX_CACHE"] = str(tmp_path)
+    environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+    told = tmp_path / "told"
+    assert process.prepared(write_what_jax_has_read, told) == 3
+    assert told.read_text() == f"{environ['JAX_COMPILATION_CACHE_DIR']} 2"
+    assert environ["JAX_COMPILATION_CACHE_DIR"].startswith(str(tmp_path))
