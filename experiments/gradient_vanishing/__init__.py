@@ -70,6 +70,7 @@ QUICK = {
     "draws": 1,
     "depth": 8,
     "steps": 50,
+    "sgd_steps": 50,
     "restarts": 1,
     "iterations": 2000,
     "resnet_steps": 10,
@@ -85,7 +86,8 @@ class Config:
 
     draws: int = 20  # of the kernel of sigmoid RNNs, per seed
     depth: int = 32  # of the residual network, 6n + 2
-    steps: int = 1000  # of the trained MLPs, a multiple of 50
+    steps: int = 1000  # of the race, and of Adam in deep MLPs; a multiple of 50
+    sgd_steps: int = 4000  # of SGD in deep MLPs, a multiple of 50
     restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
     iterations: int = 20_000  # the most of L-BFGS; then Newton's, a 20th as many
     resnet_steps: int = 400  # of the trained residual networks
@@ -102,11 +104,13 @@ class Config:
             raise ValueError(
                 f"expected a depth of 6n + 2 in 8 to {DEEPEST}, got {self.depth}"
             )
-        if not 0 < self.steps <= 1_000_000 or self.steps % CHUNK:
-            raise ValueError(
-                f"expected steps as a multiple of {CHUNK} up to 1000000, "
-                f"got {self.steps}"
-            )
+        for name in ("steps", "sgd_steps"):
+            steps = getattr(self, name)
+            if not 0 < steps <= 1_000_000 or steps % CHUNK:
+                raise ValueError(
+                    f"expected {name} as a multiple of {CHUNK} up to 1000000, "
+                    f"got {steps}"
+                )
         for name in ("restarts", "iterations", "resnet_steps", "recall_steps"):
             if not 1 <= getattr(self, name) <= 1_000_000:
                 raise ValueError(
@@ -161,9 +165,7 @@ def _trained(keys: jax.Array, config: Config, lab: Lab, digits: Split) -> dict:
         "optima": partial(optima.optima, keys, lab, digits, config.restarts, budget),
         "race": partial(learning.race, keys, lab, digits, config.steps),
         **{
-            f"layers, {name}": partial(
-                learning.changes, name, keys, lab, digits, config.steps
-            )
-            for name in learning.LEARNERS
+            f"layers, {name}": partial(learning.changes, name, keys, lab, digits, steps)
+            for name, steps in (("sgd", config.sgd_steps), ("adam", config.steps))
         },
     }

@@ -37,6 +37,22 @@ _OPTIMIZERS: dict[str, tuple[Expected, str]] = {
     "sgd": ("open", "SGD"),
     "adam": ("open", "Adam"),
 }
+
+
+def _learns(optimizer: str, activation: str) -> Control:
+    """A net that only wanders tells nothing about what learns."""
+    return Control(
+        id=f"early-layers-starve/{optimizer}:{activation}-learns",
+        statement=f"By {_OPTIMIZERS[optimizer][1]} the net of {activation}s does "
+        "learn: it ends wrong about less than half of the train digits (chance is "
+        "about 90 %).",
+        metric=f"error-after/{optimizer}-{activation}",
+        relation="<",
+        threshold=50,
+        unit="%",
+    )
+
+
 _STARVE = tuple(
     Claim(
         id=f"early-layers-starve/{optimizer}",
@@ -65,6 +81,7 @@ _STARVE = tuple(
                 relation=">",
                 threshold=0.01,
             ),
+            *(_learns(optimizer, activation) for activation in ("sigmoid", "relu")),
         ),
     )
     for optimizer, (expected, name) in _OPTIMIZERS.items()

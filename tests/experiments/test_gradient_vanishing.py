@@ -239,6 +239,11 @@ def test_a_number_just_beyond_its_rule_is_refuted():
         ("depth", 116, "expected a depth of 6n \\+ 2 in 8 to 110, got 116"),
         ("steps", 75, "expected steps as a multiple of 50 up to 1000000, got 75"),
         ("steps", 0, "expected steps as a multiple of 50 up to 1000000, got 0"),
+        (
+            "sgd_steps",
+            75,
+            "expected sgd_steps as a multiple of 50 up to 1000000, got 75",
+        ),
         ("restarts", 0, "expected restarts in 1 to 1000000, got 0"),
         ("iterations", 0, "expected iterations in 1 to 1000000, got 0"),
         ("resnet_steps", 0, "expected resnet_steps in 1 to 1000000, got 0"),
