@@ -45,15 +45,18 @@ _EXPLODES = Control(
     replicate="run",
     least=clipping.LEAST_RUNS,
 )
+_AT = "at the best rate of clipped runs"
 _HOW: tuple[tuple[str, str, Relation, float], ...] = (
-    ("clipped", "seldom with it", "<", 0.05),
-    ("unclipped", "mostly without", ">", 0.5),
+    ("clipped", f"seldom with it, {_AT}", "<", 0.05),
+    ("unclipped", f"mostly without, {_AT}", ">", 0.5),
+    ("unclipped-own-rate", "mostly without, at the best rate of such runs", ">", 0.5),
 )
 _CLIPPING = tuple(
     Claim(
         id=f"clipping-fixes-explosion/{arm}",
         statement="Gradient clipping solves exploding gradients (training diverges "
-        f"{how}; whether it learns is not judged).",
+        f"{how}: ends non-finite or above {clipping.GROWTH} times a first loss that "
+        "has itself exploded; whether it learns is not judged).",
         source="S4",
         kind="conditional",
         expected="yes",

@@ -23,7 +23,10 @@ from experiments.harness.verdicts import judge, judge_controls
 
 LEDGER = {
     "only-near-steps-update",
-    *(f"clipping-fixes-explosion/{arm}" for arm in ("clipped", "unclipped")),
+    *(
+        f"clipping-fixes-explosion/{arm}"
+        for arm in ("clipped", "unclipped", "unclipped-own-rate")
+    ),
     *(
         f"state-overwritten/{cell}-{task}"
         for cell in ("rnn", "lstm", "gru")
@@ -180,6 +183,22 @@ def test_a_run_diverges_that_ends_high_or_nowhere():
     first = np.array([2.0, 2.0, 2.0, 2.0])
     last = np.array([np.nan, np.inf, 20.5, 19.5])
     assert clipping.diverged(first, last).tolist() == [True, True, True, False]
+
+
+def test_each_arm_is_judged_at_the_rate_that_it_names(monkeypatch):
+    """A run of every rate and arm diverges by its place in the grid alone."""
+    rates, arms = len(clipping.RATES), len(clipping.ARMS)
+    last = np.full((rates, arms, 2), 1.0)
+    own = clipping.RATES.index(clipping.LEARNING_RATES["unclipped"])
+    with_clipping = clipping.RATES.index(clipping.LEARNING_RATES["clipped"])
+    last[own, 1, 0] = np.nan
+    last[with_clipping, 1] = np.inf
+    found = np.ones_like(last), last
+    monkeypatch.setattr(clipping, "losses", lambda *_: found)
+    metrics: Any = clipping.clipping(keys(0, 1), quiet_lab(), 2)
+    hits = {arm: metrics[f"diverged/{arm}"][:, 0].tolist() for arm in clipping.JUDGED}
+    wanted = {"clipped": [0, 0], "unclipped": [1, 1], "unclipped-own-rate": [1, 0]}
+    assert hits == wanted
 
 
 def test_both_arms_of_a_run_start_alike():
