@@ -206,7 +206,7 @@ _LSTM = tuple(
                 kind="law",
             ),
             Control(
-                id=f"lstm-solves-{trouble}:closed-gate",
+                id=f"lstm-solves-{trouble}:half-open",
                 statement="With a forget gate of about σ(1) the same path does vanish.",
                 metric="cell-path-norm/half-open",
                 relation="<",
@@ -221,8 +221,8 @@ _LSTM = tuple(
 
 _RESIDUAL = Claim(
     id="resnet-no-vanishing",
-    statement="152 layers without vanishing gradients (at initialization, at the depth "
-    "of --depth).",
+    statement="152 layers without vanishing gradients: here at initialization, and of "
+    "32 layers unless --depth says otherwise.",
     source="S1 5.6",
     kind="conditional",
     expected="open",

@@ -89,7 +89,9 @@ _STARVE = tuple(
 
 _WORSE = Claim(
     id="deeper-worse-optima",
-    statement="With more layers the optimizer falls into ever worse local optima.",
+    statement="With more layers the optimizer falls into ever worse local optima "
+    "(slope over one restart of each of 1, 2, 4 and 6 hidden layers, which also have "
+    "310 to 410 parameters).",
     source="S2 4",
     kind="conditional",
     expected="open",
@@ -124,8 +126,8 @@ _WORSE = Claim(
 _MOTIVATION = Claim(
     id="resnet-motivation",
     statement="Residual nets cure a vanishing gradient: where it does not vanish, a "
-    "plain net with batch norm is no worse (train error after --resnet_steps steps, at "
-    "the depth of --depth).",
+    "plain net with batch norm is no worse (train error after --resnet_steps steps, of "
+    "32 layers unless --depth says otherwise).",
     source="S1 5.6, S2 4",
     kind="conditional",
     expected="open",

@@ -19,6 +19,7 @@ from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.gradient_vanishing.claims_of_recall import RECALL
 from experiments.harness.claims import Images
 from experiments.harness.seeds import keys
+from experiments.harness.table import statements
 from experiments.harness.verdicts import judge, judge_controls
 
 KIN = ("relu", "leaky", "prelu", "rrelu", "maxout")
@@ -229,6 +230,13 @@ def test_a_number_just_beyond_its_rule_is_refuted():
     for value, verdict in ((-2.9, "supported"), (-3.1, "refuted")):
         judged = judge([claim], good | {"log-norm/0-1": np.full(5, value)})
         assert judged[0].verdict == verdict
+
+
+def test_the_readme_tells_of_how_deep_a_network_and_when_its_gradient_is_measured():
+    (claim,) = (claim for claim in CLAIMS if claim.id == "resnet-no-vanishing")
+    (told,) = statements([{"statement": claim.statement}])
+    assert f"of {Config().depth} layers" in told
+    assert "at initialization" in told
 
 
 @pytest.mark.parametrize(
