@@ -3,6 +3,7 @@
 from experiments.gradient_vanishing import depths, memories, recurrence
 from experiments.gradient_vanishing.claims_of_cells import CELLS
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
+from experiments.gradient_vanishing.claims_of_gates import INITIAL_GATES, TRAINED_GATES
 from experiments.gradient_vanishing.claims_of_recall import RECALL
 from experiments.harness.claims import Claim, Control, Expected, Part
 
@@ -247,8 +248,10 @@ CLAIMS = (
     *_RELU,
     *_BATCH_NORM,
     *_LSTM,
+    *INITIAL_GATES,
     *CELLS,
     _RESIDUAL,
     *TRAINED_DEPTH,
     *RECALL,
+    *TRAINED_GATES,
 )

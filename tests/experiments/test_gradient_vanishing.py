@@ -50,7 +50,11 @@ LEDGER = {
         for bias in ("0", "1", "5", "chrono")
         for gain in (1, 2, 4, 8)
     ),
-    "lstm-gates-are-binary/init",
+    *(
+        f"lstm-gates-are-binary/{when}{which}"
+        for when in ("init", "trained")
+        for which in ("", "-input-output")
+    ),
     "lstm-additive",
     "gate-gradient-near-one",
     *(f"gru-simpler/{arm}" for arm in ("count", "convention")),

@@ -17,6 +17,7 @@ from experiments.gradient_vanishing import (
     recall,
 )
 from experiments.gradient_vanishing.claims_of_recall import RECALL
+from experiments.harness.claims import Images
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys, over_seeds
 from experiments.harness.verdicts import judge, judge_controls
@@ -32,7 +33,6 @@ LEDGER = {
         for cell in ("rnn", "lstm", "gru")
         for task in ("unneeded", "needed")
     ),
-    "lstm-gates-are-binary/trained",
     *(
         f"sigmoid-and-tanh-needed/{arm}"
         for arm in ("tanh-replaceable", "sigmoid-natural")
@@ -148,7 +148,9 @@ def metrics() -> Any:
 def test_each_metric_probes_the_state_and_the_symbol_that_it_names(metrics):
     assert metrics["probe-soon/rnn-needed"].values.mean() == 100
     assert metrics["named/gru-unneeded"].values.mean() == 0
-    assert metrics["named/lstm-needed"].values.mean() == 100
+    assert metrics["recall/lstm"].values.mean() == 100
+    assert "named/lstm-needed" not in metrics
+    assert "probe-soon/rnn-unneeded" not in metrics
     for name in ("probe/rnn-needed", "probe-shuffled/rnn-needed"):
         assert abs(metrics[name].values.mean() - 12.5) < 3
     assert metrics["probe/rnn-needed"].values.shape == (1, len(readouts.TEST))
@@ -160,9 +162,15 @@ def test_differences_are_of_the_arms_that_they_name(metrics):
     assert metrics["lstm-less-rnn"].values.mean() == 100
 
 
-def test_gates_are_judged_without_the_forget_gates(metrics):
-    assert metrics["gates-saturated/trained"].tolist() == [0.5]
-    assert metrics["gates-saturated/untrained"].tolist() == [0.25]
+def test_gates_are_judged_with_and_without_the_forget_gates(metrics):
+    wanted = {
+        "untrained": 1.4 / 3,
+        "trained": 1.9 / 3,
+        "untrained-input-output": 0.25,
+        "trained-input-output": 0.5,
+    }
+    for arm, share in wanted.items():
+        np.testing.assert_allclose(metrics[f"gates-saturated/{arm}"], [share])
     assert metrics["forget-gate-saturated/untrained"].tolist() == [0.9]
 
 
@@ -270,6 +278,27 @@ def test_a_task_that_does_not_tell_memories_apart_decides_nothing(metrics):
     )
     assert {each.verdict for each in judge(rows, five)} == {"invalid"}
     assert judge_controls(rows, five)[0].verdict == "refuted"
+
+
+def test_a_net_that_has_not_learned_to_recall_says_nothing_of_its_state():
+    row = "state-overwritten/rnn-needed"
+    (claim,) = (claim for claim in RECALL if claim.id == row)
+    points = {
+        "probe/rnn-needed": 15.0,
+        "probe-shuffled/rnn-needed": 12.5,
+        "probe-soon/rnn-needed": 100.0,
+        "recall/rnn": 15.0,
+    }
+
+    def verdict(**changes: float) -> str:
+        found: Any = {
+            name: Images(np.full((5, 1), value))
+            for name, value in (points | changes).items()
+        }
+        return judge([claim], found)[0].verdict
+
+    assert verdict() == "invalid"
+    assert verdict(**{"recall/rnn": 60.0, "probe/rnn-needed": 60.0}) == "refuted"
 
 
 @pytest.mark.parametrize("field", ["recall_steps", "clipped_runs"])
