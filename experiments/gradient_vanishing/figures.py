@@ -12,6 +12,7 @@ from experiments.gradient_vanishing import (
     recurrence,
     residual,
 )
+from experiments.gradient_vanishing.recurrence import EXPLODED_LOG_NORM
 from experiments.harness.claims import Metrics
 from experiments.harness.figures import COLORS, MARKERS, SHADE, new_figure, shown
 
@@ -62,10 +63,9 @@ def _answer(metrics: Metrics) -> "Figure":
     right.set_title(
         "LSTMs: a large forget bias keeps the gradient,\na large gain explodes"
     )
-    exploded = recurrence.EXPLODED_LOG_NORM
     for axes in (left, right):
         axes.set_ylabel("log10 of the gradient's norm")
-        axes.axhspan(-exploded, exploded, color=SHADE, lw=0)
+        axes.axhspan(-EXPLODED_LOG_NORM, EXPLODED_LOG_NORM, color=SHADE, lw=0)
         axes.set_xlabel("distance, steps")
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=2.6
@@ -186,10 +186,9 @@ def _explosions(metrics: Metrics) -> "Figure":
         "of the kernel, and the share of draws above 10³ (gray line).",
     )
     axes = figure.subplots()
-    exploded = recurrence.EXPLODED_LOG_NORM
-    axes.axhline(exploded, color="#999999", lw=1)
+    axes.axhline(EXPLODED_LOG_NORM, color="#999999", lw=1)
     above = {"textcoords": "offset points", "fontsize": 8}
-    axes.annotate("above this: exploded", (-0.45, exploded), (0, 3), **above)
+    axes.annotate("above this: exploded", (-0.45, EXPLODED_LOG_NORM), (0, 3), **above)
     spread = np.linspace(-0.14, 0.14, len(logs))
     top = logs.max()
     for place, arm in enumerate(recurrence.EXPLOSION_ARMS):

@@ -127,11 +127,24 @@ def changes(
     metrics: dict = {f"change-ratio/{optimizer}-{name}": ratios[name] for name in arms}
     metrics |= {f"error-after/{optimizer}-{name}": errors[name] for name in arms}
     metrics[f"last-change/{optimizer}-sigmoid"] = moved["sigmoid"][:, DEEP - 1]
-    names = ", ".join(arms)
-    rates = ", ".join(f"{name} {arm.rate:g}" for name, arm in arms.items())
     return {
         **metrics,
         **(_by_rate(ratios, errors) if optimizer == "sgd" else {}),
+        **_beside(optimizer, steps, moved, errors),
+    }
+
+
+def _beside(
+    optimizer: str,
+    steps: int,
+    moved: dict[str, np.ndarray],
+    errors: dict[str, np.ndarray],
+) -> Metrics:
+    """What is shown of every layer of the judged arms, and what they learn."""
+    arms = LEARNERS[optimizer]
+    names = ", ".join(arms)
+    rates = ", ".join(f"{name} {arm.rate:g}" for name, arm in arms.items())
+    return {
         f"changes/{optimizer}": Shown(
             np.stack([moved[name] for name in arms]),
             f"relative change of the kernels after {steps} steps of {optimizer} "

@@ -105,7 +105,7 @@ def tuned() -> dict[str, tuple[list[str], Sequence[float], float]]:
     """Label of a measurement -> what the docstring says, at which rates; the chosen."""
     rows = [documented(tuning, f"rate {rate:g}") for rate in tuning.RACE_RATES]
     races = dict(zip(learning.RACERS, map(list, zip(*rows, strict=True)), strict=True))
-    found = {
+    found: dict = {
         f"race, {name}": (races[name], tuning.RACE_RATES, arm.rate)
         for name, arm in learning.RACERS.items()
     }
@@ -172,7 +172,7 @@ def test_the_command_of_recall_prints_its_docstring():
 
 def write_what_jax_has_read(path: Path) -> None:
     """What jax took over at its import, and a variable that it reads as it starts."""
-    directory = jax.config.jax_compilation_cache_dir
+    directory = jax.config.values["jax_compilation_cache_dir"]
     path.write_text(f"{directory} {os.environ['PJRT_NPROC']}")
     raise SystemExit(3)
 
