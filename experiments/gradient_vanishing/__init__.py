@@ -90,7 +90,7 @@ class Config:
     draws: int = 20  # of the kernel of sigmoid RNNs, per seed
     depth: int = 32  # of the residual network, 6n + 2
     steps: int = 1000  # of the race, and of Adam in deep MLPs; a multiple of 50
-    sgd_steps: int = 4000  # of SGD in deep MLPs, a multiple of 50
+    sgd_steps: int = 4000  # of SGD in deep MLPs, a CPU-minute; a multiple of 50
     restarts: int = 5  # per seed and depth of the small nets: 25 of each with 5 seeds
     iterations: int = 20_000  # the most of L-BFGS; then Newton's, a 20th as many
     resnet_steps: int = 400  # of the trained residual networks
