@@ -3,6 +3,7 @@
 from experiments.gradient_vanishing import depths, memories, recurrence
 from experiments.gradient_vanishing.claims_of_cells import CELLS
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
+from experiments.gradient_vanishing.claims_of_gates import INITIAL_GATES, TRAINED_GATES
 from experiments.gradient_vanishing.claims_of_recall import RECALL
 from experiments.harness.claims import Claim, Control, Expected, Part
 
@@ -206,7 +207,7 @@ _LSTM = tuple(
                 kind="law",
             ),
             Control(
-                id=f"lstm-solves-{trouble}:closed-gate",
+                id=f"lstm-solves-{trouble}:half-open",
                 statement="With a forget gate of about σ(1) the same path does vanish.",
                 metric="cell-path-norm/half-open",
                 relation="<",
@@ -221,8 +222,8 @@ _LSTM = tuple(
 
 _RESIDUAL = Claim(
     id="resnet-no-vanishing",
-    statement="152 layers without vanishing gradients (at initialization, at the depth "
-    "of --depth).",
+    statement="152 layers without vanishing gradients: here at initialization, and of "
+    "32 layers unless --depth says otherwise.",
     source="S1 5.6",
     kind="conditional",
     expected="open",
@@ -247,8 +248,10 @@ CLAIMS = (
     *_RELU,
     *_BATCH_NORM,
     *_LSTM,
+    *INITIAL_GATES,
     *CELLS,
     _RESIDUAL,
     *TRAINED_DEPTH,
     *RECALL,
+    *TRAINED_GATES,
 )

@@ -45,15 +45,18 @@ _EXPLODES = Control(
     replicate="run",
     least=clipping.LEAST_RUNS,
 )
+_AT = "at the best rate of clipped runs"
 _HOW: tuple[tuple[str, str, Relation, float], ...] = (
-    ("clipped", "seldom with it", "<", 0.05),
-    ("unclipped", "mostly without", ">", 0.5),
+    ("clipped", f"seldom with it, {_AT}", "<", 0.05),
+    ("unclipped", f"mostly without, {_AT}", ">", 0.5),
+    ("unclipped-own-rate", "mostly without, at the best rate of such runs", ">", 0.5),
 )
 _CLIPPING = tuple(
     Claim(
         id=f"clipping-fixes-explosion/{arm}",
         statement="Gradient clipping solves exploding gradients (training diverges "
-        f"{how}; whether it learns is not judged).",
+        f"{how}: ends non-finite or above {clipping.GROWTH} times a first loss that "
+        "has itself exploded; whether it learns is not judged).",
         source="S4",
         kind="conditional",
         expected="yes",
@@ -86,13 +89,22 @@ def _read(
     )
 
 
-def _able(row: str, cell: str, task: str) -> Control:
-    """What a net or its probe has to be able to do."""
+def _able(row: str, cell: str, task: str) -> tuple[Control, ...]:
+    """What a net and its probe have to be able to do.
+
+    A net that recalls reads the symbol out of its state as linearly as the probe does:
+    so where the symbol is needed the row is refuted, or invalid since the training has
+    failed. For that it need not recall always, but more often than the row's rule.
+    """
     if task == "unneeded":
         statement = "The net has learned to name the last symbol (chance is 12.5 %)."
-        return _read(row, "learned", statement, f"named/{cell}-{task}")
+        return (_read(row, "learned", statement, f"named/{cell}-{task}"),)
     statement = "The probe finds the first symbol in the state right after it."
-    return _read(row, "soon", statement, f"probe-soon/{cell}-{task}")
+    recalls = "The net has learned to name the first symbol (chance is 12.5 %)."
+    return (
+        _read(row, "soon", statement, f"probe-soon/{cell}-{task}"),
+        _read(row, "learned", recalls, f"recall/{cell}", _SHUFFLED),
+    )
 
 
 def _blind(row: str, arm: str) -> Control:
@@ -125,45 +137,11 @@ def _overwritten(cell: str, task: str) -> Claim:
         threshold=_SHUFFLED,
         unit="%",
         estimate="accuracy",
-        controls=(_able(row, cell, task), _blind(row, f"{cell}-{task}")),
+        controls=(*_able(row, cell, task), _blind(row, f"{cell}-{task}")),
     )
 
 
 _OVERWRITTEN = tuple(_overwritten(cell, task) for cell in CELLS for task in TASKS)
-
-_BINARY = Claim(
-    id="lstm-gates-are-binary/trained",
-    statement="Gate values are close to 0 or 1 (input and output gates, after training "
-    "on first-symbol recall; forget gates begin there and are shown).",
-    source="S4",
-    kind="conditional",
-    expected="open",
-    metric="gates-saturated/trained",
-    relation=">",
-    threshold=0.5,
-    controls=(
-        _read(
-            "lstm-gates-are-binary/trained",
-            "learned",
-            "The LSTM has learned to recall (chance is 12.5 %).",
-            "recall/lstm",
-        ),
-        Control(
-            id="lstm-gates-are-binary/trained:before",
-            statement="They are not so before training.",
-            metric="gates-saturated/untrained",
-            relation="<",
-            threshold=0.5,
-        ),
-        Control(
-            id="lstm-gates-are-binary/trained:forget-bias-3",
-            statement="The forget gates, of bias 3, are so before training.",
-            metric="forget-gate-saturated/untrained",
-            relation=">",
-            threshold=0.5,
-        ),
-    ),
-)
 
 _REMEMBERS = Control(
     id="sigmoid-and-tanh-needed:memory",
@@ -212,4 +190,4 @@ _ACTIVATIONS = tuple(
     for arm, statement, expected, nets, relation in _READINGS
 )
 
-RECALL = (_NEAR, *_CLIPPING, *_OVERWRITTEN, _BINARY, *_ACTIVATIONS)
+RECALL = (_NEAR, *_CLIPPING, *_OVERWRITTEN, *_ACTIVATIONS)

@@ -32,7 +32,7 @@ WIDTH = 64  # pixels of a digit, units of a layer
 BATCH = 128
 CLASSES = 10
 PIECES = 2  # linear functions of a maxout unit
-EXPLODED = 1  # log10 of the ratio
+EXPLODED_LOG_RATIO = 1  # of the first gradient to the last
 
 NETS = ("mlp", "rnn")
 INITS = ("glorot", "he", "orthogonal")
@@ -165,9 +165,9 @@ def ratios(keys: Array, digits: Split) -> Metrics:
             logs, f"log10 of the first gradient over the last [seed; {axes}]"
         ),
         "exploded": Shown(
-            (logs > EXPLODED).mean(0),
-            f"share of seeds whose first gradient is above {10**EXPLODED} times the "
-            f"last [{axes}]",
+            (logs > EXPLODED_LOG_RATIO).mean(0),
+            "share of seeds whose first gradient is above "
+            f"{10**EXPLODED_LOG_RATIO} times the last [{axes}]",
         ),
     }
 

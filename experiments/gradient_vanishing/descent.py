@@ -1,4 +1,4 @@
-"""Multilayer perceptrons that learn digits, their error watched at every step.
+"""Multilayer perceptrons that learn digits, their error watched on the way.
 
     h_l = φ(h_l-1 @ K_l + b_l),   h_0 the standardized pixels, l = 1 ... L
     logits = h_L @ K_L+1 + b_L+1
@@ -42,7 +42,7 @@ class Arm(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """A net on its way; `errors` [steps] holds the error after each step so far."""
+    """A net on its way; `errors` [looks] holds the watched error so far."""
 
     activation: Array
     rate: Array
@@ -63,7 +63,7 @@ class Examples(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """One arm, over seeds: params before and after, errors [seeds, steps] as shares."""
+    """One arm, over seeds: params before and after, errors [seeds, looks] as shares."""
 
     before: Any
     after: Any
@@ -98,9 +98,12 @@ def logits_of(params: list[dict[str, Array]], activation: Array, h: Array) -> Ar
 
 
 def chunk(
-    now: Progress, data: Examples, optimizer: optax.GradientTransformation
+    now: Progress,
+    data: Examples,
+    optimizer: optax.GradientTransformation,
+    every: int,
 ) -> tuple[Progress, dict[str, Array]]:
-    """CHUNK steps; the log holds loss and watched error [CHUNK]."""
+    """CHUNK steps; the log holds loss and the last watched error [CHUNK]."""
     per_epoch = len(data.labels) // BATCH
 
     def order(step: Array) -> Array:
@@ -112,6 +115,11 @@ def chunk(
         labels = jax.nn.one_hot(data.labels[chosen], CLASSES)
         return jnp.mean(optax.softmax_cross_entropy(logits, labels))
 
+    def look(at: Progress) -> Array:
+        logits = logits_of(at.params, at.activation, data.watched_images)
+        error = jnp.mean(jnp.argmax(logits, 1) != data.watched_labels)
+        return at.errors.at[at.step // every - 1].set(error)
+
     def advance(carry: tuple[Progress, Array], _: None) -> tuple[Any, Any]:
         at, visited = carry
         place = at.step % per_epoch
@@ -120,13 +128,11 @@ def chunk(
         value, gradients = jax.value_and_grad(loss)(at.params, chosen)
         updates, opt_state = optimizer.update(gradients, at.opt_state)
         params = jax.tree.map(lambda p, u: p - at.rate * u, at.params, updates)
-        logits = logits_of(params, at.activation, data.watched_images)
-        error = jnp.mean(jnp.argmax(logits, 1) != data.watched_labels)
-        errors = at.errors.at[at.step].set(error)
-        after = at._replace(
-            params=params, opt_state=opt_state, step=at.step + 1, errors=errors
-        )
-        return (after, visited), {"loss": value, "error": error}
+        after = at._replace(params=params, opt_state=opt_state, step=at.step + 1)
+        due = after.step % every == 0
+        errors = lax.cond(due, look, lambda same: same.errors, after)
+        log = {"loss": value, "error": errors[after.step // every - 1]}
+        return (after._replace(errors=errors), visited), log
 
     (after, _), log = lax.scan(advance, (now, order(now.step)), length=CHUNK)
     return after, log
@@ -148,7 +154,7 @@ def _start(
     pair: tuple[Array, ...],
     hidden: int,
     rule: optax.GradientTransformation,
-    steps: int,
+    looks: int,
 ) -> Progress:
     """The state of one arm and seed before its first step."""
     key, activation, gain, rate = pair
@@ -161,7 +167,7 @@ def _start(
         params,
         rule.init(params),
         jnp.zeros((), jnp.int32),
-        jnp.full(steps, jnp.nan),
+        jnp.full(looks, jnp.nan),
     )
 
 
@@ -175,6 +181,7 @@ def descend(
     hidden: int,
     optimizer: str,
     steps: int,
+    every: int = 1,
     on_nonfinite: str = "stop",
 ) -> dict[str, Descent]:
     """Trains every arm on every seed.
@@ -188,17 +195,18 @@ def descend(
         hidden: layers before the readout.
         optimizer: one of OPTIMIZERS.
         steps: a multiple of CHUNK.
+        every: steps from one look at the error to the next, a divisor of CHUNK. A
+            look at all digits takes several times as long as a step.
         on_nonfinite: as of `Lab.fit`.
 
     Returns:
         name -> Descent.
     """
     rule = OPTIMIZERS[optimizer]
-    first = over_seeds(partial(_start, hidden=hidden, rule=rule, steps=steps), brief)(
-        _pairs(keys, arms)
-    )
+    start = partial(_start, hidden=hidden, rule=rule, looks=steps // every)
+    first = over_seeds(start, brief)(_pairs(keys, arms))
     trained = lab.fit(
-        over_seeds(partial(chunk, optimizer=rule), brief),
+        over_seeds(partial(chunk, optimizer=rule, every=every), brief),
         first,
         data,
         num_chunks=steps // CHUNK,

@@ -12,6 +12,7 @@ from experiments.gradient_vanishing import (
     recurrence,
     residual,
 )
+from experiments.gradient_vanishing.recurrence import EXPLODED_LOG_NORM
 from experiments.harness.claims import Metrics
 from experiments.harness.figures import COLORS, MARKERS, SHADE, new_figure, shown
 
@@ -64,7 +65,7 @@ def _answer(metrics: Metrics) -> "Figure":
     )
     for axes in (left, right):
         axes.set_ylabel("log10 of the gradient's norm")
-        axes.axhspan(-recurrence.EXPLODED, recurrence.EXPLODED, color=SHADE, lw=0)
+        axes.axhspan(-EXPLODED_LOG_NORM, EXPLODED_LOG_NORM, color=SHADE, lw=0)
         axes.set_xlabel("distance, steps")
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, handlelength=2.6
@@ -185,9 +186,9 @@ def _explosions(metrics: Metrics) -> "Figure":
         "of the kernel, and the share of draws above 10³ (gray line).",
     )
     axes = figure.subplots()
-    axes.axhline(recurrence.EXPLODED, color="#999999", lw=1)
+    axes.axhline(EXPLODED_LOG_NORM, color="#999999", lw=1)
     above = {"textcoords": "offset points", "fontsize": 8}
-    axes.annotate("above this: exploded", (-0.45, recurrence.EXPLODED), (0, 3), **above)
+    axes.annotate("above this: exploded", (-0.45, EXPLODED_LOG_NORM), (0, 3), **above)
     spread = np.linspace(-0.14, 0.14, len(logs))
     top = logs.max()
     for place, arm in enumerate(recurrence.EXPLOSION_ARMS):

@@ -6,7 +6,15 @@ import numpy as np
 
 from experiments.gradient_vanishing import learning, optima, residual
 from experiments.harness.claims import Metrics
-from experiments.harness.figures import COLORS, MARKERS, SHADE, new_figure, shown
+from experiments.harness.figures import (
+    COLORS,
+    MARKERS,
+    SHADE,
+    dots,
+    new_figure,
+    shown,
+    spread,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,10 +122,10 @@ def _changes(axes: "Axes", metrics: Metrics) -> None:
 
 def _optima(axes: "Axes", metrics: Metrics) -> None:
     losses = shown(metrics, "optima")  # [seed, depth, restart]
-    for place, name in enumerate(optima.DEPTHS):
+    for place, layers in enumerate(optima.DEPTHS):
         every = losses[:, place].ravel()
-        spread = name + np.linspace(-0.2, 0.2, len(every) + 2)[1:-1]
-        axes.plot(spread, every, ls="", marker="o", ms=3, alpha=0.4, color=COLORS[0])
+        x = spread(layers, len(every))
+        axes.plot(x, every, ls="", marker="o", ms=3, alpha=0.4, color=COLORS[0])
     mean = np.exp(np.log(losses).mean((0, 2)))
     axes.plot(optima.DEPTHS, mean, color=COLORS[1], marker="s", label="mean")
     best = losses.min((0, 2))
@@ -134,20 +142,10 @@ def _optima(axes: "Axes", metrics: Metrics) -> None:
 def _resnets(axes: "Axes", metrics: Metrics) -> None:
     for place, name in enumerate(residual.RATES):
         errors = np.asarray(metrics[f"train-error/{name}"])
-        spread = place + np.linspace(-0.1, 0.1, len(errors) + 2)[1:-1]
-        color = COLORS[place]
-        axes.plot(spread, errors, ls="", marker=MARKERS[place], ms=5, color=color)
         mean = errors.mean()
-        axes.plot([place - 0.25, place + 0.25], [mean, mean], color=color, lw=2.5)
-        axes.annotate(
-            f"{mean:.2f} %",
-            (place + 0.25, mean),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-        )
+        dots(axes, place, errors, mean, COLORS[place], f"{mean:.2f} %")
     axes.set_xticks(range(len(residual.RATES)), list(residual.RATES))
-    axes.set_xlim(-0.6, len(residual.RATES) - 0.2)
+    axes.set_xlim(-0.6, len(residual.RATES) - 0.4)
     axes.set_ylim(0, max(1.1 * axes.get_ylim()[1], 1))
     number = len(shown(metrics, "gradient-by-layer/plain")) + 1
     steps = int(shown(metrics, "resnet-steps")[0])

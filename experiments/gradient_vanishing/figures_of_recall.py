@@ -110,7 +110,7 @@ def _near_steps(metrics: Metrics) -> "Figure":
 
 def _clipping(metrics: Metrics) -> "Figure":
     figure = new_figure(
-        10,
+        12,
         4.2,
         f"Loss after {clipping.STEPS} steps of gradient descent on a ReLU RNN whose "
         "gradients explode, a dot per run; above the gray line it is not finite or "
@@ -161,9 +161,9 @@ def _shares_of_runs(axes: "Axes", metrics: Metrics, height: float) -> None:
     learned = shown(metrics, "clipping-learned")
     for rate, arm in np.ndindex(*gone.shape):
         shares = f"{gone[rate, arm]:.0f} %\n{learned[rate, arm]:.0f} %"
-        axes.annotate(shares, (_place(rate, arm), height), ha="center", fontsize=9)
+        axes.annotate(shares, (_place(rate, arm), height), ha="center", fontsize=8)
     beside = len(gone) - 0.5, height
-    axes.annotate("diverged\nlearned", beside, fontsize=9, annotation_clip=False)
+    axes.annotate("diverged\nlearned", beside, fontsize=8, annotation_clip=False)
 
 
 def _trained_gates(metrics: Metrics) -> "Figure":

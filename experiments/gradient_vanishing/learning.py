@@ -6,6 +6,7 @@ from jax import Array
 
 from cnn_jax.data import Split
 from experiments.gradient_vanishing.descent import (
+    CHUNK,
     Arm,
     Descent,
     descend,
@@ -102,7 +103,8 @@ def changes(
     Returns:
         change-ratio/{optimizer}-{activation} [seeds]: log10 of the relative change of
         the first hidden kernel over that of the last; last-change/{optimizer}-sigmoid
-        [seeds], of the last one alone; of SGD also what every rate of RATES gives.
+        [seeds], of the last one alone; error-after/{optimizer}-{activation} [seeds], on
+        the train digits, in %; of SGD also what every rate of RATES gives.
     """
     arms = LEARNERS[optimizer]
     trained = descend(
@@ -114,6 +116,7 @@ def changes(
         hidden=DEEP,
         optimizer=optimizer,
         steps=steps,
+        every=CHUNK,
         on_nonfinite="record",
     )
     moved = {name: relative_changes(each) for name, each in trained.items()}
@@ -122,12 +125,26 @@ def changes(
     }
     errors = {name: 100 * each.errors[:, -1] for name, each in trained.items()}
     metrics: dict = {f"change-ratio/{optimizer}-{name}": ratios[name] for name in arms}
+    metrics |= {f"error-after/{optimizer}-{name}": errors[name] for name in arms}
     metrics[f"last-change/{optimizer}-sigmoid"] = moved["sigmoid"][:, DEEP - 1]
-    names = ", ".join(arms)
-    rates = ", ".join(f"{name} {arm.rate:g}" for name, arm in arms.items())
     return {
         **metrics,
         **(_by_rate(ratios, errors) if optimizer == "sgd" else {}),
+        **_beside(optimizer, steps, moved, errors),
+    }
+
+
+def _beside(
+    optimizer: str,
+    steps: int,
+    moved: dict[str, np.ndarray],
+    errors: dict[str, np.ndarray],
+) -> Metrics:
+    """What is shown of every layer of the judged arms, and what they learn."""
+    arms = LEARNERS[optimizer]
+    names = ", ".join(arms)
+    rates = ", ".join(f"{name} {arm.rate:g}" for name, arm in arms.items())
+    return {
         f"changes/{optimizer}": Shown(
             np.stack([moved[name] for name in arms]),
             f"relative change of the kernels after {steps} steps of {optimizer} "

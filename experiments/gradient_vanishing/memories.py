@@ -32,6 +32,7 @@ DISTANCES = (1, 2, 4, 8, 16, 32, 64, 100, 200)
 FAR = DISTANCES[-1]
 CELL = slice(WIDTH)
 GATES = ("i", "f", "o")
+NOT_FORGET = ("i", "o")
 PATH_GAINS = (1, 2, 1, 8, 4)  # of an open cell, and of each of BIASES
 BINS = 20
 BLOCK = 10  # steps between two orthogonalizations, the dearest part of all
@@ -117,7 +118,8 @@ def memories(keys: Array) -> Metrics:
     """lstm-solves-vanishing, -exploding and lstm-gates-are-binary/init.
 
     Returns:
-        log-norm/{bias}-{gain} [seeds]: log10 ‖∂c_T/∂c_0‖; gates-saturated/init and
+        log-norm/{bias}-{gain} [seeds]: log10 ‖∂c_T/∂c_0‖; gates-saturated/init [seeds],
+        of all gates, gates-saturated/init-input-output [seeds], of those alone, and
         forget-gate-saturated/5 [seeds].
     """
 
@@ -133,17 +135,26 @@ def memories(keys: Array) -> Metrics:
 
     measured = over_seeds(measure, brief)(keys)
     found = {name: np.asarray(each) for name, each in measured.items()}
-    saturated = found["saturated"]  # [seed, arm, gate]
     norms = {
         f"log-norm/{arm}": found["norms"][:, place, -1]
         for place, arm in enumerate(ARMS)
     }
     return {
         **norms,
-        "gates-saturated/init": saturated[:, ARMS.index("0-1")].mean(-1),
-        "forget-gate-saturated/5": saturated[:, ARMS.index("5-1"), GATES.index("f")],
+        **_judged_gates(found["saturated"]),
         **_carried(found),
         **_gate_values(found),
+    }
+
+
+def _judged_gates(saturated: np.ndarray) -> Metrics:
+    """What the rows are about, of shares [seed, arm, gate] near 0 or 1."""
+    begun = saturated[:, ARMS.index("0-1")]  # as flax draws it
+    some = [GATES.index(name) for name in NOT_FORGET]
+    return {
+        "gates-saturated/init": begun.mean(-1),
+        "gates-saturated/init-input-output": begun[:, some].mean(-1),
+        "forget-gate-saturated/5": saturated[:, ARMS.index("5-1"), GATES.index("f")],
     }
 
 

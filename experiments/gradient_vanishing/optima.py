@@ -14,7 +14,12 @@ cross-entropy lie at infinity.
 A small gradient does not make a minimum. Beside each end stands the curvature there,
 the smallest eigenvalue of the Hessian: where it is above zero the end is a minimum;
 below, the loss still falls along some direction, by curvature · distance² / 2, and the
-end is a saddle, or lies on the floor of such a valley. It is shown and not judged.
+end is a saddle, or lies on the floor of such a valley. It is shown and not judged, with
+the number of ends at each depth that are minima.
+
+A replicate is one restart of each depth, and its number the slope of ln(loss) over the
+depths. Layers of one width make depth no variable of its own: deeper nets have more
+parameters too, 310 to 410, so that a slope is that of both.
 """
 
 import itertools
@@ -25,26 +30,26 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 
 from cnn_jax.data import Split
+from experiments.gradient_vanishing.minimization import (
+    METHODS,
+    TOLERANCE,
+    Budget,
+    Hessian,
+    Objective,
+    minimize,
+)
 from experiments.harness.claims import Metrics, Shown
 from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
 
 WIDTH = 4  # less than the rank that ten classes need
 DEPTHS = (1, 2, 4, 6)  # hidden layers
-TOLERANCE = 1e-3
-MEMORY = 20  # pairs that L-BFGS keeps
 LEAST_RESTARTS = 10  # per depth, of all seeds, below which no slope is judged
-METHODS = ("L-BFGS", "Newton", "stalled")
 CLASSES = 10
-
-Objective = Callable[[np.ndarray], tuple[Any, Any]]
-Hessian = Callable[[np.ndarray], Any]
-Budget = tuple[int, int]  # iterations of L-BFGS, and then of Newton's method
 
 
 def init(generator: np.random.Generator, sizes: list[int]) -> list[tuple]:
@@ -70,86 +75,6 @@ def num_parameters(pixels: int, depth: int) -> int:
     """Of a net of `depth` hidden layers."""
     sizes = [pixels] + [WIDTH] * depth + [CLASSES]
     return sum((before + 1) * after for before, after in itertools.pairwise(sizes))
-
-
-class End(NamedTuple):
-    """Where a minimization stopped.
-
-    Attributes:
-      params: [P].
-      left: norm of the gradient there over that at the start.
-      method: the one that arrived, or "stalled".
-      calls: evaluations of the gradient.
-    """
-
-    params: np.ndarray
-    left: float
-    method: str
-    calls: int
-
-
-class _Visited:
-    """The objective, whose gradient is remembered where it was taken last."""
-
-    def __init__(self, objective: Objective, start: np.ndarray) -> None:
-        self._objective = objective
-        self._first = np.linalg.norm(objective(start)[1])
-        self._at = np.full_like(start, np.nan)
-        self._left = np.inf
-        self.calls = 0
-
-    def evaluate(self, params: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, gradient = self._objective(params)
-        self.calls += 1
-        self._at = params.copy()
-        self._left = float(np.linalg.norm(gradient) / self._first)
-        return float(loss), np.asarray(gradient)
-
-    def left(self, params: np.ndarray) -> float:
-        """Norm of the gradient over that at the start."""
-        if not np.array_equal(params, self._at):
-            self.evaluate(params)
-        return self._left
-
-    def stop(self, intermediate_result: scipy.optimize.OptimizeResult) -> None:
-        """After every step that was taken; points that are only tried do not count."""
-        if self.left(intermediate_result.x) < TOLERANCE:
-            raise StopIteration
-
-
-def minimize(
-    objective: Objective, hessian: Hessian, start: np.ndarray, budget: Budget
-) -> End:
-    """L-BFGS, then Newton's method, until TOLERANCE of the gradient is left.
-
-    Args:
-        objective: params [P] -> (loss, gradient [P]).
-        hessian: params [P] -> [P, P].
-        start: [P].
-        budget: the most iterations of each.
-    """
-    visited = _Visited(objective, start)
-    at = start
-    most, most_of_newton = budget
-    limits = {"maxiter": most, "maxfun": 20 * most, "maxcor": MEMORY, "ftol": 0}
-    newton = {"maxiter": most_of_newton, "gtol": 0}
-    methods = {
-        "L-BFGS": ("L-BFGS-B", {}, {**limits, "gtol": 0}),
-        "Newton": ("trust-exact", {"hess": hessian}, newton),
-    }
-    for name, (method, more, options) in methods.items():
-        at = scipy.optimize.minimize(
-            visited.evaluate,
-            at,
-            jac=True,
-            method=method,
-            options=options,
-            callback=visited.stop,
-            **more,
-        ).x
-        if visited.left(at) < TOLERANCE:
-            return End(at, visited.left(at), name, visited.calls)
-    return End(at, visited.left(at), METHODS[-1], visited.calls)
 
 
 def _problem(
@@ -280,6 +205,9 @@ def _beside(found: np.ndarray, pixels: int) -> Metrics:
             f"smallest eigenvalue of the Hessian there, a minimum where it is above 0 "
             f"[seed; {layers}; restart]",
         ),
+        "optima-ends": Shown(
+            _table(found, pixels), "where the small nets end, by depth"
+        ),
         "optima-methods": Shown(
             np.stack([(methods == name).sum((0, 2)) for name in METHODS], axis=1),
             f"restarts by what arrived [{layers}; {', '.join(METHODS)}]",
@@ -294,3 +222,20 @@ def _beside(found: np.ndarray, pixels: int) -> Metrics:
             "%",
         ),
     }
+
+
+def _table(found: np.ndarray, pixels: int) -> np.ndarray:
+    """In words: depths and what is at their ends [1 + depths, columns]."""
+    losses, curvatures = _each(found, "loss"), _each(found, "curvature")
+    header = ("hidden layers", "parameters", "ends", "minima", "mean train loss")
+    rows = [
+        (
+            str(depth),
+            str(num_parameters(pixels, depth)),
+            str(curvatures[:, place].size),
+            str(np.sum(curvatures[:, place] > 0)),
+            f"{losses[:, place].mean():.4f}",
+        )
+        for place, depth in enumerate(DEPTHS)
+    ]
+    return np.asarray([header, *rows])

@@ -20,7 +20,7 @@ from jax import Array
 
 from cnn_jax.instruments import gate_values, saturation
 from cnn_jax.ops import lstm_step
-from experiments.gradient_vanishing.memories import BINS, GATES, gates
+from experiments.gradient_vanishing.memories import BINS, GATES, NOT_FORGET, gates
 from experiments.gradient_vanishing.recall import (
     CELLS,
     KINDS,
@@ -44,7 +44,6 @@ SEEN = 64  # test sequences whose gates are looked at
 SHUFFLES = 20  # of the symbols that the control of a probe is fitted to
 RIDGE = 1e-6  # of the mean variance, so that S has an inverse
 FIRST, LAST = 0, -1
-JUDGED_GATES = ("i", "o")  # the forget gates begin near 1, and are shown
 ARMS = tuple(f"{cell}-{task}" for cell in CELLS for task in TASKS)
 VARIANTS = tuple(name for name in NETS if name not in CELLS)
 
@@ -178,21 +177,25 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
     """The metrics with those of the trained arms in the arms' stead.
 
     Returns:
-        probe/{cell}-{task}: the first symbol from h_T; named/{cell}-{task}: what the
-        net itself names; probe-soon/{cell}-needed: the first from h_1; probe-shuffled:
-        after fitting to shuffled symbols; recall/{net}; {net}-less-lstm, lstm-less-rnn,
-        all in points per test sequence; gates-saturated/{untrained, trained} [seeds],
-        of JUDGED_GATES; forget-gate-saturated/untrained [seeds].
+        probe/{cell}-{task}: the first symbol from h_T; probe-shuffled/{cell}-{task}:
+        after fitting to shuffled symbols; probe-soon/{cell}-needed: the first from h_1;
+        named/{cell}-unneeded: the last, by the net itself; recall/{net}: the first, by
+        the net itself; {net}-less-lstm, lstm-less-rnn, all in points per test sequence;
+        gates-saturated/{untrained, trained} [seeds], of all gates, and with
+        -input-output of those alone; forget-gate-saturated/untrained [seeds].
     """
     trained = {name: metrics.pop(name) for name in (*ARMS, *VARIANTS)}
     found: dict[str, Any] = {}
+    first = FITTED[:, FIRST]
     for arm in ARMS:
         net = trained[arm]
-        first = FITTED[:, FIRST]
         found[f"probe/{arm}"] = Images(_probed(net, LAST, FIRST, first))
         found[f"probe-shuffled/{arm}"] = Images(_shuffled(net))
-        found[f"named/{arm}"] = Images(100.0 * net.right)
-        found[f"probe-soon/{arm}"] = Images(_probed(net, FIRST, FIRST, first))
+    for cell in CELLS:
+        needed, unneeded = (trained[f"{cell}-{task}"] for task in TASKS)
+        found[f"named/{cell}-unneeded"] = Images(100.0 * unneeded.right)
+        soon = _probed(needed, FIRST, FIRST, first)
+        found[f"probe-soon/{cell}-needed"] = Images(soon)
     right = {
         name: 100.0 * trained[f"{name}-needed" if name in CELLS else name].right
         for name in NETS
@@ -208,10 +211,12 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
 def _shown(lstm: Trained, right: dict[str, np.ndarray]) -> dict[str, Any]:
     assert lstm.gates is not None
     shares = lstm.gates["shares"]  # [seed, before and after, gate]
-    judged = shares[..., [GATES.index(name) for name in JUDGED_GATES]].mean(-1)
+    some = shares[..., [GATES.index(name) for name in NOT_FORGET]]
     return {
-        "gates-saturated/untrained": judged[:, 0],
-        "gates-saturated/trained": judged[:, 1],
+        "gates-saturated/untrained": shares[:, 0].mean(-1),
+        "gates-saturated/trained": shares[:, 1].mean(-1),
+        "gates-saturated/untrained-input-output": some[:, 0].mean(-1),
+        "gates-saturated/trained-input-output": some[:, 1].mean(-1),
         "forget-gate-saturated/untrained": shares[:, 0, GATES.index("f")],
         "recall-accuracies": Shown(
             np.stack([points.mean(1) for points in right.values()], 1),

@@ -29,7 +29,7 @@ SCALED = {"half": 0.5, "fourfold": 4.0}  # orthogonal matrices, whose rate is kn
 EXPLOSION_GAINS = (1, 2, 4, 8, 16)
 BIASES = ("bias-0", "centered")
 EXPLOSION_DISTANCE = 200
-EXPLODED = 3  # log10 of the norm
+EXPLODED_LOG_NORM = 3  # of the Jacobian
 LEAST_DRAWS = 100  # of all seeds, below which no share is judged
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -199,7 +199,9 @@ def explosions(keys: Array, draws: int) -> Metrics:
 
     logs = np.asarray(over_seeds(measure, brief)(keys)).reshape(len(keys) * draws, -1)
     metrics: dict = {
-        f"exploded/{arm}": np.stack([log > EXPLODED, np.ones(len(log))], axis=1)
+        f"exploded/{arm}": np.stack(
+            [log > EXPLODED_LOG_NORM, np.ones(len(log))], axis=1
+        )
         for arm, log in zip((*EXPLOSION_ARMS, "tanh"), logs.T, strict=True)
     }
     metrics["sigmoid-norms"] = Shown(

@@ -19,6 +19,7 @@ from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.gradient_vanishing.claims_of_recall import RECALL
 from experiments.harness.claims import Images
 from experiments.harness.seeds import keys
+from experiments.harness.table import statements
 from experiments.harness.verdicts import judge, judge_controls
 
 KIN = ("relu", "leaky", "prelu", "rrelu", "maxout")
@@ -49,7 +50,11 @@ LEDGER = {
         for bias in ("0", "1", "5", "chrono")
         for gain in (1, 2, 4, 8)
     ),
-    "lstm-gates-are-binary/init",
+    *(
+        f"lstm-gates-are-binary/{when}{which}"
+        for when in ("init", "trained")
+        for which in ("", "-input-output")
+    ),
     "lstm-additive",
     "gate-gradient-near-one",
     *(f"gru-simpler/{arm}" for arm in ("count", "convention")),
@@ -231,6 +236,13 @@ def test_a_number_just_beyond_its_rule_is_refuted():
         assert judged[0].verdict == verdict
 
 
+def test_the_readme_tells_of_how_deep_a_network_and_when_its_gradient_is_measured():
+    (claim,) = (claim for claim in CLAIMS if claim.id == "resnet-no-vanishing")
+    (told,) = statements([{"statement": claim.statement}])
+    assert f"of {Config().depth} layers" in told
+    assert "at initialization" in told
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -239,6 +251,11 @@ def test_a_number_just_beyond_its_rule_is_refuted():
         ("depth", 116, "expected a depth of 6n \\+ 2 in 8 to 110, got 116"),
         ("steps", 75, "expected steps as a multiple of 50 up to 1000000, got 75"),
         ("steps", 0, "expected steps as a multiple of 50 up to 1000000, got 0"),
+        (
+            "sgd_steps",
+            75,
+            "expected sgd_steps as a multiple of 50 up to 1000000, got 75",
+        ),
         ("restarts", 0, "expected restarts in 1 to 1000000, got 0"),
         ("iterations", 0, "expected iterations in 1 to 1000000, got 0"),
         ("resnet_steps", 0, "expected resnet_steps in 1 to 1000000, got 0"),

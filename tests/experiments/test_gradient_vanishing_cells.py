@@ -37,6 +37,16 @@ def test_the_gates_are_those_of_the_step():
     np.testing.assert_allclose(gates["i"] * g, at_zero, atol=1e-6)
 
 
+def test_the_gates_of_a_new_lstm_are_judged_with_and_without_the_forget_gates():
+    shares = np.zeros((1, len(memories.ARMS), 3))
+    shares[:, memories.ARMS.index("0-1")] = 0.1, 0.8, 0.3
+    shares[:, memories.ARMS.index("5-1")] = 0.2, 0.9, 0.4
+    found: Any = memories._judged_gates(shares)
+    np.testing.assert_allclose(found["gates-saturated/init"], [0.4])
+    np.testing.assert_allclose(found["gates-saturated/init-input-output"], [0.2])
+    np.testing.assert_allclose(found["forget-gate-saturated/5"], [0.9])
+
+
 def test_the_open_cell_has_norm_one_and_a_half_open_one_forgets():
     metrics: Any = memories.cell_path(keys(0, 1))
     assert metrics["cell-path-norm/open"].tolist() == [1]

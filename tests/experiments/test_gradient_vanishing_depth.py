@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from cnn_jax.data import Split
 from cnn_jax.models import ResNet
@@ -117,6 +118,22 @@ def test_a_bound_can_support_that_the_relu_is_faster_and_cannot_refute_it():
     assert verdict_of(row, race_metrics(**neither)) == "invalid"
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("activation", ["sigmoid", "relu"])
+def test_a_net_that_only_wanders_tells_nothing_about_its_layers(optimizer, activation):
+    row = f"early-layers-starve/{optimizer}"
+    metrics = {
+        f"change-ratio/{optimizer}-sigmoid": np.full(5, -2.0),
+        f"change-ratio/{optimizer}-relu": np.full(5, 0.0),
+        f"last-change/{optimizer}-sigmoid": np.full(5, 1.0),
+        f"error-after/{optimizer}-sigmoid": np.full(5, 49.0),
+        f"error-after/{optimizer}-relu": np.full(5, 49.0),
+    }
+    assert verdict_of(row, metrics) == "supported"
+    metrics[f"error-after/{optimizer}-{activation}"] = np.full(5, 51.0)
+    assert verdict_of(row, metrics) == "invalid"
+
+
 @functools.cache
 def fifty_steps() -> tuple[Any, descent.Examples]:
     """Two arms of two seeds."""
@@ -174,6 +191,16 @@ def test_errors_are_those_of_the_watched_digits_after_each_step():
     assert not np.isnan(found["a"].errors).any()
 
 
+def test_rare_looks_see_the_same_errors_at_the_steps_between_them():
+    each, data = fifty_steps()
+    options: dict = {"hidden": 2, "optimizer": "sgd", "steps": 50, "every": 25}
+    rare = descent.descend(
+        keys(3, 2), LAB, "x", data, {"b": Arm("relu", 0.2)}, **options
+    )
+    assert rare["b"].errors.shape == (2, 2)
+    np.testing.assert_allclose(rare["b"].errors, each["b"].errors[:, 24::25], atol=0.01)
+
+
 def test_the_relative_change_is_that_of_each_kernel():
     before = [{"kernel": np.ones((1, 2, 2))}, {"kernel": np.full((1, 2, 3), 2.0)}]
     after = [{"kernel": np.ones((1, 2, 2)) + 3}, {"kernel": np.full((1, 2, 3), 2.5)}]
@@ -202,6 +229,8 @@ def test_starving_is_shown_at_every_rate_in_their_order(monkeypatch):
     np.testing.assert_allclose(found["errors-by-rate"].values[:, 0], rates)
     judged = np.log10(learning.LEARNERS["sgd"]["sigmoid"].rate)
     np.testing.assert_allclose(found["change-ratio/sgd-sigmoid"], judged)
+    error = found["error-after/sgd-sigmoid"]
+    np.testing.assert_allclose(error, learning.LEARNERS["sgd"]["sigmoid"].rate)
     assert found["changes/sgd"].values.shape == (2, 1, learning.DEEP + 1)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import Split
-from experiments.gradient_vanishing import (
-    optima,
-)
+from experiments import gradient_vanishing
+from experiments.gradient_vanishing import optima
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
@@ -122,9 +121,28 @@ def test_the_slope_over_depth_is_that_of_the_log_losses(monkeypatch):
     methods = [[6, 0, 0]] * 3 + [[0, 6, 0]]
     assert metrics["optima-methods"].values.tolist() == methods
     assert metrics["optima-parameters"].values[1] == 65 * 4 + 5 * 4 + 5 * 10
+    table = metrics["optima-ends"].values
+    assert table[:, 0].tolist() == ["hidden layers", "1", "2", "4", "6"]
+    assert table[1:, 1].tolist() == ["310", "330", "370", "410"]
+    assert table[1:, 2].tolist() == ["6"] * 4
+    assert table[1:, 3].tolist() == ["0", "0", "6", "6"]
+    assert table[1, 4] == "3.0000"  # the mean of 2 and 4
     curvatures = metrics["optima-curvatures"].values
     assert curvatures.shape == (3, len(optima.DEPTHS), 2)
     assert curvatures[2, :, 1].tolist() == [-2, -1, 1, 3]
+
+
+@pytest.mark.parametrize(("iterations", "newton"), [(400, 20), (7, 1)])
+def test_newtons_method_gets_a_twentieth_of_the_iterations(
+    monkeypatch, iterations, newton
+):
+    seen = []
+    monkeypatch.setattr(
+        gradient_vanishing.optima, "optima", lambda *each: seen.append(each)
+    )
+    config = gradient_vanishing.Config(iterations=iterations)
+    gradient_vanishing._trained(keys(0, 1), config, LAB, split())["optima"]()
+    assert seen[0][-1] == (iterations, newton)
 
 
 def test_nets_without_an_optimum_yet_keep_more_of_their_gradient():

@@ -1,6 +1,5 @@
 """Trained recurrent nets of the gradient experiment: task, probe, clipping, rows."""
 
-import math
 from typing import Any
 
 import jax
@@ -11,25 +10,27 @@ import pytest
 from cnn_jax.ops import rnn
 from experiments.gradient_vanishing import (
     Config,
-    clipping,
     near_steps,
     readouts,
     recall,
 )
 from experiments.gradient_vanishing.claims_of_recall import RECALL
+from experiments.harness.claims import Images
 from experiments.harness.lab import Lab
-from experiments.harness.seeds import keys, over_seeds
+from experiments.harness.seeds import keys
 from experiments.harness.verdicts import judge, judge_controls
 
 LEDGER = {
     "only-near-steps-update",
-    *(f"clipping-fixes-explosion/{arm}" for arm in ("clipped", "unclipped")),
+    *(
+        f"clipping-fixes-explosion/{arm}"
+        for arm in ("clipped", "unclipped", "unclipped-own-rate")
+    ),
     *(
         f"state-overwritten/{cell}-{task}"
         for cell in ("rnn", "lstm", "gru")
         for task in ("unneeded", "needed")
     ),
-    "lstm-gates-are-binary/trained",
     *(
         f"sigmoid-and-tanh-needed/{arm}"
         for arm in ("tanh-replaceable", "sigmoid-natural")
@@ -145,7 +146,9 @@ def metrics() -> Any:
 def test_each_metric_probes_the_state_and_the_symbol_that_it_names(metrics):
     assert metrics["probe-soon/rnn-needed"].values.mean() == 100
     assert metrics["named/gru-unneeded"].values.mean() == 0
-    assert metrics["named/lstm-needed"].values.mean() == 100
+    assert metrics["recall/lstm"].values.mean() == 100
+    assert "named/lstm-needed" not in metrics
+    assert "probe-soon/rnn-unneeded" not in metrics
     for name in ("probe/rnn-needed", "probe-shuffled/rnn-needed"):
         assert abs(metrics[name].values.mean() - 12.5) < 3
     assert metrics["probe/rnn-needed"].values.shape == (1, len(readouts.TEST))
@@ -157,9 +160,15 @@ def test_differences_are_of_the_arms_that_they_name(metrics):
     assert metrics["lstm-less-rnn"].values.mean() == 100
 
 
-def test_gates_are_judged_without_the_forget_gates(metrics):
-    assert metrics["gates-saturated/trained"].tolist() == [0.5]
-    assert metrics["gates-saturated/untrained"].tolist() == [0.25]
+def test_gates_are_judged_with_and_without_the_forget_gates(metrics):
+    wanted = {
+        "untrained": 1.4 / 3,
+        "trained": 1.9 / 3,
+        "untrained-input-output": 0.25,
+        "trained-input-output": 0.5,
+    }
+    for arm, share in wanted.items():
+        np.testing.assert_allclose(metrics[f"gates-saturated/{arm}"], [share])
     assert metrics["forget-gate-saturated/untrained"].tolist() == [0.9]
 
 
@@ -174,40 +183,6 @@ def test_the_gates_are_counted_before_and_after():
     opened = dict(zip(readouts.GATES, shares[0, 1] - shares[0, 0], strict=True))
     assert opened["i"] > 0.95
     assert shares[0, 0, readouts.GATES.index("f")] > 0.8  # σ(3) is 0.95
-
-
-def test_a_run_diverges_that_ends_high_or_nowhere():
-    first = np.array([2.0, 2.0, 2.0, 2.0])
-    last = np.array([np.nan, np.inf, 20.5, 19.5])
-    assert clipping.diverged(first, last).tolist() == [True, True, True, False]
-
-
-def test_both_arms_of_a_run_start_alike():
-    runs = clipping.started(keys(0, 3), (0.1, 1.0))
-    assert runs.params.shape[0] == 12
-    parts = [np.split(np.asarray(leaf), 4) for leaf in (runs.params, runs.step)]
-    for part in parts:
-        for each in part[1:]:
-            np.testing.assert_array_equal(part[0], each)
-    streams = np.split(jax.random.key_data(runs.key), 4)
-    for each in streams[1:]:
-        np.testing.assert_array_equal(streams[0], each)
-    settings = zip(runs.learning_rate[::3], runs.largest_norm[::3], strict=True)
-    wanted = [(0.1, 1.0), (0.1, math.inf), (1.0, 1.0), (1.0, math.inf)]
-    np.testing.assert_allclose(list(settings), wanted, rtol=1e-6)
-
-
-def test_clipping_limits_a_step_and_its_absence_does_not(monkeypatch):
-    monkeypatch.setattr(clipping, "STEPS", 1)
-    runs = clipping.started(keys(1, 6), (0.5,))
-    after, _ = over_seeds(clipping.chunk)(runs, None)
-    moved = np.linalg.norm(after.params - runs.params, axis=1)
-    clipped, unclipped = moved.reshape(2, 6)
-    assert (clipped <= 0.5 * recall.LARGEST_NORM * 1.01).all()
-    large = unclipped > 0.5 * recall.LARGEST_NORM
-    assert large.sum() >= 2
-    np.testing.assert_allclose(clipped[large], 0.5, rtol=1e-2)
-    np.testing.assert_allclose(clipped[~large], unclipped[~large], rtol=1e-2)
 
 
 def test_the_profile_begins_with_the_gradient_to_the_first_state():
@@ -251,6 +226,27 @@ def test_a_task_that_does_not_tell_memories_apart_decides_nothing(metrics):
     )
     assert {each.verdict for each in judge(rows, five)} == {"invalid"}
     assert judge_controls(rows, five)[0].verdict == "refuted"
+
+
+def test_a_net_that_has_not_learned_to_recall_says_nothing_of_its_state():
+    row = "state-overwritten/rnn-needed"
+    (claim,) = (claim for claim in RECALL if claim.id == row)
+    points = {
+        "probe/rnn-needed": 15.0,
+        "probe-shuffled/rnn-needed": 12.5,
+        "probe-soon/rnn-needed": 100.0,
+        "recall/rnn": 15.0,
+    }
+
+    def verdict(**changes: float) -> str:
+        found: Any = {
+            name: Images(np.full((5, 1), value))
+            for name, value in (points | changes).items()
+        }
+        return judge([claim], found)[0].verdict
+
+    assert verdict() == "invalid"
+    assert verdict(**{"recall/rnn": 60.0, "probe/rnn-needed": 60.0}) == "refuted"
 
 
 @pytest.mark.parametrize("field", ["recall_steps", "clipped_runs"])
