@@ -15,13 +15,11 @@ Chance is ln 8 = 2.079: so far back, no rate learns in so few steps, with clippi
 without. A lowest median tells where training does least harm, not where it works.
 """
 
-import sys
-
 import numpy as np
 
 from experiments.gradient_vanishing import clipping
-from experiments.gradient_vanishing.process import prepared
 from experiments.gradient_vanishing.tuning import table
+from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 
@@ -54,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(prepared(main))
+    environment.restart()
+    main()

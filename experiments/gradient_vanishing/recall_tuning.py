@@ -23,7 +23,6 @@ LSTM, and at those most of their five nets of the first verdict learned nothing.
 Chance is ln 8 = 2.0794. In the last two lines the keeping gate begins at σ(0) = 1/2.
 """
 
-import sys
 from collections.abc import Iterable
 from functools import partial
 
@@ -32,7 +31,6 @@ import jax.numpy as jnp
 
 from cnn_jax.training.classification import cross_entropy
 from experiments.gradient_vanishing import Config
-from experiments.gradient_vanishing.process import prepared
 from experiments.gradient_vanishing.recall import (
     KEEPERS,
     NETS,
@@ -43,6 +41,7 @@ from experiments.gradient_vanishing.recall import (
     sequences,
 )
 from experiments.gradient_vanishing.tuning import table
+from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys, over_seeds
 
@@ -81,4 +80,5 @@ def main(steps: int = Config().recall_steps) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(prepared(main))
+    environment.restart()
+    main()

@@ -50,7 +50,6 @@ MLPs: the mean error of the last half of the steps); jax 0.10.2:
     plain              25.44    9.76    6.62   29.27   34.49
 """
 
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -78,7 +77,7 @@ from experiments.gradient_vanishing.learning import (
     SHALLOW,
     steps_to,
 )
-from experiments.gradient_vanishing.process import prepared
+from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 
@@ -233,4 +232,5 @@ def _wrong(rates: tuple[float, ...], rows: dict[str, list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(prepared(main))
+    environment.restart()
+    main()

@@ -12,6 +12,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ def prepare(device: str, num_threads: int) -> None:
     missing = [flag for flag in _FLAGS[device] if flag.partition("=")[0] not in named]
     os.environ["XLA_FLAGS"] = " ".join(given + missing)
     _keep_compiled_programs()
+
+
+def restart(device: str = "cpu", num_threads: int = 2) -> None:
+    """`prepare` for a command whose package imports jax before its own first line.
+
+    The command starts anew, once, in the variables of a run: training at large rates
+    depends on the last bits, and so do the rates that are chosen.
+    """
+    before = dict(os.environ)
+    prepare(device, num_threads)
+    if before != dict(os.environ):
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def _keep_compiled_programs() -> None:

@@ -39,7 +39,6 @@ T = 100:
 
 import argparse
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -128,20 +127,7 @@ def _text(ratio: float) -> str:
     return f"{ratio:.3f}" if ratio < 1000 else f"{ratio:.2e}"
 
 
-def prepare() -> None:
-    """Starts the command anew where jax was imported into another environment.
-
-    jax reads the variables of a run when it is imported, which the package of this
-    module does before the module begins.
-    """
-    before = dict(os.environ)
-    environment.prepare("cpu", 2)  # that of a run
-    if before != dict(os.environ):
-        os.execv(sys.executable, sys.orig_argv)
-
-
 def main() -> None:
-    prepare()
     parser = argparse.ArgumentParser()
     for field in dataclasses.fields(Config):
         default = TASKS if field.name == "tasks" else field.default
@@ -157,4 +143,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    environment.restart()
     main()

@@ -2,10 +2,8 @@
 
 import inspect
 import math
-import os
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 
 import jax
@@ -18,7 +16,6 @@ from experiments.gradient_vanishing import (
     clipping_tuning,
     descent,
     learning,
-    process,
     recall,
     recall_tuning,
     residual,
@@ -168,29 +165,3 @@ def test_the_command_of_recall_prints_its_docstring():
     printed = "\n".join(recall_tuning.line(*each) for each in lines.items())
     documentation = inspect.getdoc(recall_tuning) or ""
     assert textwrap.indent(printed, "    ") in documentation
-
-
-def write_what_jax_has_read(path: Path) -> None:
-    """What jax took over at its import, and a variable that it reads as it starts."""
-    directory = jax.config.values["jax_compilation_cache_dir"]
-    path.write_text(f"{directory} {os.environ['PJRT_NPROC']}")
-    raise SystemExit(3)
-
-
-@pytest.fixture
-def environ():
-    before = dict(os.environ)
-    yield os.environ
-    os.environ.clear()
-    os.environ.update(before)
-
-
-def test_a_tuner_computes_where_jax_was_imported_after_the_environment(
-    environ, tmp_path
-):
-    environ["CNN_JAX_CACHE"] = str(tmp_path)
-    environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-    told = tmp_path / "told"
-    assert process.prepared(write_what_jax_has_read, told) == 3
-    assert told.read_text() == f"{environ['JAX_COMPILATION_CACHE_DIR']} 2"
-    assert environ["JAX_COMPILATION_CACHE_DIR"].startswith(str(tmp_path))

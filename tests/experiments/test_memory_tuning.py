@@ -1,8 +1,6 @@
 """How learning rates of the long-range memory experiment are chosen and printed."""
 
-import os
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -88,18 +86,3 @@ def test_a_rate_at_which_a_net_diverges_is_infinite(monkeypatch):
     monkeypatch.setattr(tuning, "train", diverge)
     arguments: tuple = (LAB, None, None, None, 20, 1.0)
     assert tuning._ratios(*arguments).tolist() == [np.inf] * tuning.NUM_SEEDS
-
-
-def test_the_command_starts_anew_once_in_the_environment_of_a_run(
-    monkeypatch, tmp_path
-):
-    started = []
-    monkeypatch.setattr(os, "environ", {"CNN_JAX_CACHE": str(tmp_path)})
-    monkeypatch.setattr(os, "execv", lambda *words: started.append(words))
-    tuning.prepare()
-    assert started == [(sys.executable, sys.orig_argv)]
-    for name in ("JAX_PLATFORMS", "JAX_DEFAULT_MATMUL_PRECISION", "PJRT_NPROC"):
-        assert os.environ[name]
-    assert "optimization_level=1" in os.environ["XLA_FLAGS"]
-    tuning.prepare()
-    assert len(started) == 1

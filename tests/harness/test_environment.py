@@ -1,6 +1,8 @@
 """What is set before jax starts, and the device that has to be there."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,28 @@ def test_compiled_programs_are_kept_in_the_cache_directory(
     kept = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
     assert kept.is_relative_to(os.environ["CNN_JAX_CACHE"])
     assert kept.is_dir()
+
+
+TOLD = """
+import os
+import sys
+
+import jax
+
+before = jax.config.values["jax_compilation_cache_dir"]
+from experiments.harness import environment
+
+environment.restart()
+print(before == os.environ["JAX_COMPILATION_CACHE_DIR"], os.environ["PJRT_NPROC"])
+print(*sys.argv[1:], sep="|")
+"""
+
+
+def test_a_command_that_imported_jax_too_early_starts_anew(tmp_path: Path):
+    path = tmp_path / "too_early.py"
+    path.write_text(TOLD)
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    variables |= {"PYTHONPATH": os.getcwd(), "PJRT_NPROC": "1"}
+    words = [sys.executable, str(path), "--rate=1", "two words"]
+    ended = subprocess.run(words, env=variables, capture_output=True, text=True)
+    assert ended.stdout == "True 2\n--rate=1|two words\n", ended.stderr
