@@ -1,9 +1,10 @@
 """What a result depends on beside its config: set before jax starts, then recorded.
 
 Bits are the same on every run only if nothing outside the config decides about them:
-the number of threads is pinned (XLA's CPU backend splits sums by it), float32 products
-are float32 on every device, and a GPU is told to be deterministic. Compiled programs
-are kept in the user's cache directory, which changes times and no bits.
+the number of threads is pinned (XLA's CPU backend splits sums by it, and so do numpy's
+solvers, whose threads moreover wait in a loop that takes the cores from jax), float32
+products are float32 on every device, and a GPU is told to be deterministic. Compiled
+programs are kept in the user's cache directory, which changes times and no bits.
 """
 
 import contextlib
@@ -39,9 +40,10 @@ _WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any nu
 
 
 def prepare(device: str, num_threads: int) -> None:
-    """Sets the environment variables that jax reads when it is first imported."""
+    """Sets the variables that jax and numpy read when they are first imported."""
     os.environ["JAX_PLATFORMS"] = _PLATFORMS[device]
     os.environ["PJRT_NPROC"] = str(num_threads)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     given = os.environ.get("XLA_FLAGS", "").split()
     named = {flag.partition("=")[0] for flag in given}

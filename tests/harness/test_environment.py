@@ -37,6 +37,29 @@ def test_threads_and_precision_are_pinned_before_jax_starts(
     assert os.environ["XLA_FLAGS"] == "--xla_backend_optimization_level=3"
 
 
+SOLVED = """
+import sys
+
+from experiments.harness import environment
+
+environment.prepare("cpu", 2)
+import numpy as np
+
+matrix = np.random.RandomState(0).standard_normal((300, 300))
+print(np.linalg.solve(matrix, matrix.T).tobytes().hex())
+"""
+
+
+def test_solutions_of_numpy_do_not_depend_on_the_number_of_cores():
+    found = set()
+    for threads in ("1", "2"):
+        variables = dict(os.environ) | {"OPENBLAS_NUM_THREADS": threads}
+        words = [sys.executable, "-c", SOLVED]
+        found.add(subprocess.run(words, env=variables, stdout=subprocess.PIPE).stdout)
+    assert len(found) == 1
+    assert found != {b""}
+
+
 def test_compiled_programs_are_kept_in_the_cache_directory(
     monkeypatch: pytest.MonkeyPatch,
 ):
