@@ -20,13 +20,13 @@ SHALLOW, DEEP = 3, 5  # hidden layers: of the race, and of the starving nets
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of SGD, at which starving is shown
 # Chosen on validation digits by `python -m experiments.gradient_vanishing.tuning`.
 RACERS = {
-    "relu": Arm("relu", 0.2),
+    "relu": Arm("relu", 0.3),
     "tanh": Arm("tanh", 0.3),
     "sigmoid": Arm("sigmoid", 1.5),
 }
 LEARNERS = {
     "sgd": {"sigmoid": Arm("sigmoid", 3.0), "relu": Arm("relu", 0.3)},
-    "adam": {"sigmoid": Arm("sigmoid", 1e-2), "relu": Arm("relu", 3e-3)},
+    "adam": {"sigmoid": Arm("sigmoid", 1e-2), "relu": Arm("relu", 1e-2)},
 }
 
 

@@ -12,42 +12,41 @@ counts with all its steps.
 The held-out digits are of the training set that the rows then train on and judge: rows
 are about its train error, and the test digits are looked at by nobody.
 
-About 25 CPU-minutes, most of them for the residual networks, on 2 CPU cores in the
-environment of a run, on whose last bits training at large rates depends. The numbers
-below are yet of the first seed alone and of rules before these (1000 steps of SGD;
-MLPs: the mean error of the last half of the steps); jax 0.10.2:
+About 16 minutes of CPU time, most of them for the residual networks, on 2 CPU cores in
+the environment of a run, on whose last bits training at large rates depends; jax
+0.10.2:
 
     steps to 25 %       relu    tanh sigmoid
-    rate 0.01            107     112   >1000
-    rate 0.015            75      77   >1000
-    rate 0.02             55      55   >1000
-    rate 0.03             39      40   >1000
-    rate 0.05             27      23   >1000
-    rate 0.07             20      19   >1000
-    rate 0.1              17      13   >1000
-    rate 0.15             15       8     692
-    rate 0.2              13       6     535
-    rate 0.3              13       5     369
-    rate 0.5              25       7     228
-    rate 0.7              25      15     177
-    rate 1               109     188     159
-    rate 1.5           >1000   >1000     141
-    rate 2                 -   >1000     152
-    rate 3                 -   >1000     148
-    rate 5                 -   >1000     217
-    rate 7             >1000   >1000     601
+    rate 0.01           99.7    98.3 >1000.0
+    rate 0.015          70.7    64.7 >1000.0
+    rate 0.02           52.7    48.3 >1000.0
+    rate 0.03           36.7    34.0 >1000.0
+    rate 0.05           23.0    19.7 >1000.0
+    rate 0.07           18.7    16.0 >1000.0
+    rate 0.1            14.7    12.0  >963.0
+    rate 0.15           13.7     8.0   669.0
+    rate 0.2            13.0     5.3   507.7
+    rate 0.3            10.3     4.7   336.0
+    rate 0.5            21.3     6.3   219.7
+    rate 0.7            98.7    17.0   166.0
+    rate 1            >400.0    87.0   151.3
+    rate 1.5               - >1000.0   137.3
+    rate 2                 - >1000.0   139.0
+    rate 3                 - >1000.0   149.0
+    rate 5                 - >1000.0   185.3
+    rate 7                 - >1000.0   367.0
 
     % wrong             0.01    0.03     0.1     0.3       1       3      10
-    sigmoid, sgd       93.50   92.46   91.41   91.17   91.69   64.66   90.25
-    relu, sgd           5.30    4.07    3.23    1.72       -       -       -
+    sigmoid, sgd       92.92   92.10   90.01   23.11   44.13    4.53   88.62
+    relu, sgd           3.83    3.25    3.14    2.90       -       -       -
 
     % wrong           0.0003   0.001   0.003    0.01    0.03
-    sigmoid, adam      52.66   13.83    6.42    4.00    4.61
-    relu, adam          4.42    3.46    2.44    2.53   11.36
+    sigmoid, adam      59.93   21.37    5.69    4.88    7.43
+    relu, adam          3.60    3.37    2.56    2.21    5.69
 
     % wrong           0.0005   0.001   0.002   0.004   0.008
-    residual            3.14    2.09    1.39    1.74    6.97
-    plain              25.44    9.76    6.62   29.27   34.49
+    residual            4.41    2.44    1.97    2.32    3.72
+    plain              26.36    9.06    7.20   16.84   25.90
 """
 
 from collections.abc import Callable, Iterable
