@@ -7,7 +7,7 @@ of three seeds: a rate at which some nets die is none. Test sequences are not lo
 the rate of the lowest loss stands in `recall.LEARNING_RATES`, and a cell keeps it for
 the last symbol. One seed had chosen three times the rates for three variants of the
 LSTM, and at those most of their five nets of the first verdict learned nothing. About
-12 minutes of CPU time on 2 CPU cores, jax 0.10.2:
+10 minutes of CPU time on 2 CPU cores, jax 0.10.2:
 
     net                     0.0001  0.0003   0.001   0.003    0.01    0.03
     rnn                     2.1166  2.0938  2.0903  2.0911  1.9122  2.0790

@@ -43,11 +43,11 @@ not copy within this budget. On CPUs, an RNN step may well take no longer than a
 at equal parameters both multiply equally often, but the CNN in matrices a seventh as
 wide, after a copy of every input for each tap.
 
-Takes 10.5 minutes of CPU time, both threads of an AMD EPYC together, for 5 seeds, and
-less than one with --quick; on a busy machine that was 502 s. Longer sequences:
---length=1000 --nets=dilated --tasks=copy takes 27 minutes of CPU time, 3,803 s on a
-busy machine; four of five seeds copy. Data: digits (64 pixels) or MNIST (784; 1,000
-images each for validation and test).
+Takes 8 minutes of CPU time, both threads of an AMD EPYC together, for 5 seeds, and
+less than one with --quick; beside other jobs that was 577 s. Longer sequences:
+--length=1000 --nets=dilated --tasks=copy takes 23 minutes of CPU time; four of five
+seeds copy. Data: digits (64 pixels) or MNIST (784; 1,000 images each for validation and
+test).
 """
 
 import dataclasses

@@ -12,24 +12,9 @@ from experiments.harness.environment import REPOSITORY
 from experiments.harness.verdicts import judge, judge_controls
 
 RESULTS = REPOSITORY / "results"
-# A result whose rules have changed since, and why it is kept until its next run.
-STALE = {
-    "long_range_memory/length-1000-nets-dilated-tasks-copy": "the control that a net "
-    "has learned was of the mean over seeds, and of convolutional nets alone",
-}
+PATHS = sorted(RESULTS.glob("**/result.json"))
+NAMES = [path.parent.relative_to(RESULTS).as_posix() for path in PATHS]
 _FIXED = ("id", "statement", "source", "kind", "expected", "rule", "metric", "controls")
-
-
-def _published() -> list[Any]:
-    """Every result; one that is known to be stale has to be."""
-    found = []
-    for path in sorted(RESULTS.glob("**/result.json")):
-        name = path.parent.relative_to(RESULTS).as_posix()
-        stale = pytest.mark.xfail(reason=STALE.get(name, ""), strict=True)
-        found.append(
-            pytest.param(path, id=name, marks=[stale] if name in STALE else [])
-        )
-    return found
 
 
 def _fixed(judged: Any) -> list[dict[str, Any]]:
@@ -37,7 +22,7 @@ def _fixed(judged: Any) -> list[dict[str, Any]]:
     return [{name: each.get(name) for name in _FIXED} for each in judged]
 
 
-@pytest.mark.parametrize("path", _published())
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_a_published_result_judges_the_claims_of_today(path: Path):
     result = json.loads(path.read_text())
     claims = importlib.import_module(f"experiments.{result['experiment']}").CLAIMS
@@ -47,7 +32,7 @@ def test_a_published_result_judges_the_claims_of_today(path: Path):
     assert _fixed(result["controls"]) == _fixed(controls)
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("**/result.json")))
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_a_published_result_is_that_of_its_flags_and_of_the_defaults_of_today(
     path: Path,
 ):
@@ -58,7 +43,3 @@ def test_a_published_result_is_that_of_its_flags_and_of_the_defaults_of_today(
     flags = publish.differing(result)
     assert flags == result.get("flags", "")
     assert path.parent == publish.folder_of(RESULTS, result["experiment"], flags)
-
-
-def test_every_result_that_is_called_stale_is_there():
-    assert all((RESULTS / name / "result.json").is_file() for name in STALE)
