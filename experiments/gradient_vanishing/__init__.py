@@ -34,9 +34,10 @@ its gates are not binary before training. ReLU needs the initialization made for
 Clipping keeps runs finite; whether they learn is shown beside it and not judged. The
 keeping gates of recurrent nets that are trained begin at 0.953: at 0.5 none learns.
 
-Takes 27 minutes of CPU time for 5 seeds, about half as long on 2 idle cores, most of it
-for trained nets, and about a minute with --quick. Data: digits, or as many of MNIST's,
-brought to their 8 × 8 pixels, at the rates that were chosen for digits.
+Takes 14 minutes of CPU time for 5 seeds, about half as long on 2 idle cores (1,009 s
+beside another job), most of it for trained nets, and about a minute with --quick. Data:
+digits, or as many of MNIST's, brought to their 8 × 8 pixels, at the rates that were
+chosen for digits.
 """
 
 import dataclasses
