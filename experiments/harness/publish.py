@@ -6,8 +6,13 @@ part stays, and an absolute path in the environment becomes its last part too.
 A run of an experiment as it is goes to results/EXPERIMENT/. One whose flags say what to
 measure in another way, --data or a field of the Config, goes below it, into a folder
 named after these flags, and README.md shows it below the other.
+
+Verdicts, tables and the figure follow from what the run measured, by the claims and the
+plots as they are now, so that a better word or title needs no new run. A claim that is
+judged by another rule than when it ran is named in the result, under "judged_anew".
 """
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -16,10 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness import directory, modules, strict_json, table
+from experiments.harness import directory, modules, replay, strict_json, table
+from experiments.harness.claims import Claim
 from experiments.harness.environment import REPOSITORY
 from experiments.harness.exits import UNUSABLE, CommandError
-from experiments.harness.metrics import Shown, load
+from experiments.harness.figures import draw
+from experiments.harness.metrics import Metrics, Shown
+from experiments.harness.verdicts import judge, judge_controls
 
 TABLES = "tables.md"
 _JUDGED = ("claims", "controls")
@@ -45,29 +53,51 @@ def publish(run: Path, root: Path = REPOSITORY, folder: Path = modules.FOLDER) -
         README.md has no place for the tables.
     """
     with directory.finished(run) as result:
-        figures = sorted((run / directory.FIGURES).glob("*.svg"))
-        headline = [(each.name, each.read_bytes()) for each in figures[:1]]
-        tables = _words(run / directory.METRICS)
+        measured = replay.recorded_metrics(run, result)
+    module = modules.load(modules.read(folder, result["experiment"]))
     readme = root / "README.md"
     before, after = _around(readme)
-    kept = portable(result)
+    kept = _judged(portable(result), module.CLAIMS, measured)
     if flags := differing(result, folder):
         kept["flags"] = flags
     target = folder_of(root / "results", result["experiment"], flags)
     content = strict_json.dumps(kept, indent=1) + "\n"
     directory.write_whole(target / directory.RESULT, content)
-    if tables:
+    if tables := _words(measured):
         directory.write_whole(target / TABLES, tables)
     else:
         (target / TABLES).unlink(missing_ok=True)
-    for name, drawing in headline:
-        directory.write_whole(target / name.partition("-")[2], drawing)
+    for name, drawing in itertools.islice(draw(module.plot, measured).items(), 1):
+        directory.write_whole(target / f"{name}.svg", drawing.svg)
     sections = render_results(root / "results")
     directory.write_whole(readme, f"{before}{BEGIN}\n{sections}{END}{after}")
     print(f"{target / directory.RESULT}\n{readme}")
     if result["environment"].get("dirty"):
         print("the run's source had changes that are in no commit")
+    if anew := kept.get("judged_anew"):
+        print(f"judged by other rules than when they ran: {', '.join(anew)}")
     return 0
+
+
+def _judged(
+    result: dict[str, Any], claims: Sequence[Claim], measured: Metrics
+) -> dict[str, Any]:
+    """The result with the verdicts of these claims."""
+    judged = {
+        "claims": [each.to_json() for each in judge(claims, measured)],
+        "controls": [each.to_json() for each in judge_controls(claims, measured)],
+    }
+    anew = [
+        new["id"]
+        for name in _JUDGED
+        for new in judged[name]
+        if _rule(new) not in map(_rule, result[name])
+    ]
+    return result | judged | ({"judged_anew": anew} if anew else {})
+
+
+def _rule(judged: Record) -> list[Any]:
+    return [judged.get(name) for name in ("id", "kind", "rule", "metric", "controls")]
 
 
 def render_results(results: Path) -> str:
@@ -104,10 +134,10 @@ def folder_of(results: Path, experiment: str, flags: str) -> Path:
     return results / experiment / words.strip("-")
 
 
-def _words(path: Path) -> str:
+def _words(measured: Metrics) -> str:
     """The tables of words that a run shows, a header in the first line of each."""
     parts = []
-    for each in load(path).values():
+    for each in measured.values():
         if not isinstance(each, Shown):
             continue
         values = np.asarray(each.values)
@@ -163,7 +193,8 @@ def _section(result: Record, folder: Path, root: Path) -> str:
             title,
             "",
             f"[{table.counts(result)}]({place}/{directory.RESULT}); "
-            f"{table.controls_hold(result['controls'])}. {_setting(result)}"
+            f"{table.controls_hold(result['controls'])}{_younger(result)}. "
+            f"{_setting(result)}"
             + (f" [Tables]({place}/{TABLES})." if has_tables else ""),
             "",
             *(_HEADER if groups else ()),
@@ -171,6 +202,11 @@ def _section(result: Record, folder: Path, root: Path) -> str:
             *([""] if groups else ()),
         ]
     )
+
+
+def _younger(result: Record) -> str:
+    anew = result.get("judged_anew", ())
+    return f"; {len(anew)} judged by a rule younger than the run" if anew else ""
 
 
 def _measured(judged: Sequence[Record]) -> list[Record]:

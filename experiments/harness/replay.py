@@ -90,7 +90,7 @@ def _repeat(
     from experiments.harness import run as running
     from experiments.harness.progress import Progress
 
-    recorded, known = _recorded_metrics(run, result), _recorded_choices(run)
+    recorded, known = recorded_metrics(run, result), _recorded_choices(run)
     progress = Progress(sys.stderr)
     with running.clear_failures(), tempfile.TemporaryDirectory() as temporary:
         bench = running.prepare(request, began)
@@ -109,7 +109,7 @@ def _repeat(
     return running.summarize(bench, outcome), changed, timed
 
 
-def _recorded_metrics(run: Path, result: Record) -> Mapping[str, Any]:
+def recorded_metrics(run: Path, result: Record) -> Mapping[str, Any]:
     """The metrics of the run, whose digest has to be the recorded one."""
     from experiments.harness import metrics
 

@@ -10,7 +10,7 @@ import pytest
 from experiments.harness import publish
 from experiments.harness.environment import REPOSITORY
 from experiments.harness.exits import CommandError
-from experiments.harness.metrics import Shown, save
+from experiments.harness.metrics import Metrics, Shown, digest, load, save
 from tests.harness.toys import Launch
 
 README = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\n\nMore.\n"
@@ -24,6 +24,14 @@ def root(tmp_path: Path) -> Path:
     return path
 
 
+def remember(run: Path, measured: Metrics) -> None:
+    """Makes these the metrics of a finished run."""
+    save(run / "metrics.npz", measured)
+    result = json.loads((run / "result.json").read_text())
+    result["metrics_digest"] = digest(measured)
+    (run / "result.json").write_text(json.dumps(result))
+
+
 def test_a_published_run_lies_in_results_with_its_figure(
     finished: Path, root: Path, folder: Path
 ):
@@ -34,6 +42,42 @@ def test_a_published_run_lies_in_results_with_its_figure(
     assert (published / "gain.svg").read_text() == original
     result = json.loads((finished / "result.json").read_text())
     assert json.loads((published / "result.json").read_text()) == result
+
+
+def test_words_and_rules_of_a_claim_are_those_of_today(
+    finished: Path, root: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = (folder / "toy.py").read_text()
+    source = source.replace("A toy helps.", "A toy assists.")
+    source = source.replace(
+        'metric="gain",\n        relation=">"', 'metric="gain",\n        relation="<"'
+    )
+    (folder / "toy.py").write_text(source)
+    before = json.loads((finished / "result.json").read_text())
+    publish.publish(finished, root, folder)
+    after = json.loads((root / "results" / "toy" / "result.json").read_text())
+    statements = {each["id"]: each["statement"] for each in after["claims"]}
+    assert statements["toy-helps"] == "A toy assists."
+    assert after["judged_anew"] == ["toy-helps"]
+    verdicts = [
+        {each["id"]: each["verdict"] for each in result["claims"]}["toy-helps"]
+        for result in (before, after)
+    ]
+    assert verdicts == ["supported", "refuted"]
+    assert "judged by other rules than when they ran: toy-helps" in (
+        capsys.readouterr().out
+    )
+    text = (root / "README.md").read_text()
+    assert "holds; 1 judged by a rule younger than the run. No data set" in text
+
+
+def test_damaged_metrics_are_not_published(finished: Path, root: Path, folder: Path):
+    measured = load(finished / "metrics.npz")
+    measured["still"] = np.asarray(measured["still"]) + 1
+    save(finished / "metrics.npz", measured)
+    with pytest.raises(CommandError, match="digest is another"):
+        publish.publish(finished, root, folder)
+    assert not (root / "results").exists()
 
 
 def test_readme_gets_the_tables_between_its_marks(
@@ -109,7 +153,7 @@ def test_tables_of_words_are_published_and_those_of_numbers_are_not(
 ):
     words = np.array([["net", "loss"], ["a|b", "0.5"]])
     shown = {"table": Shown(words, "what <it> is"), "numbers": Shown(np.eye(2), "eye")}
-    save(finished / "metrics.npz", shown)
+    remember(finished, load(finished / "metrics.npz") | shown)
     publish.publish(finished, root, folder)
     written = (root / "results" / "toy" / "tables.md").read_text()
     table = "| net | loss |\n|---|---|\n| a\\|b | 0.5 |\n"
