@@ -138,8 +138,8 @@ _MOTIVATION = Claim(
     controls=(
         Control(
             id="resnet-motivation:plain-keeps",
-            statement="The gradient of that plain net does not vanish: log10 of the "
-            "first over the last is above -1.",
+            statement="The gradient of that plain net does not vanish before "
+            "training: log10 of the first over the last is above -1.",
             metric="first-over-last/plain",
             relation=">",
             threshold=-1,

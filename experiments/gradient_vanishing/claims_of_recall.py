@@ -89,22 +89,17 @@ def _read(
     )
 
 
-def _able(row: str, cell: str, task: str) -> tuple[Control, ...]:
-    """What a net and its probe have to be able to do.
+def _able(row: str, cell: str, task: str) -> Control:
+    """What a net or its probe has to be able to do.
 
-    A net that recalls reads the symbol out of its state as linearly as the probe does:
-    so where the symbol is needed the row is refuted, or invalid since the training has
-    failed. For that it need not recall always, but more often than the row's rule.
+    Not that a net which needs the first symbol recalls it: one that does not may have
+    overwritten it, which is the statement.
     """
     if task == "unneeded":
         statement = "The net has learned to name the last symbol (chance is 12.5 %)."
-        return (_read(row, "learned", statement, f"named/{cell}-{task}"),)
+        return _read(row, "learned", statement, f"named/{cell}-{task}")
     statement = "The probe finds the first symbol in the state right after it."
-    recalls = "The net has learned to name the first symbol (chance is 12.5 %)."
-    return (
-        _read(row, "soon", statement, f"probe-soon/{cell}-{task}"),
-        _read(row, "learned", recalls, f"recall/{cell}", _SHUFFLED),
-    )
+    return _read(row, "soon", statement, f"probe-soon/{cell}-{task}")
 
 
 def _blind(row: str, arm: str) -> Control:
@@ -137,7 +132,7 @@ def _overwritten(cell: str, task: str) -> Claim:
         threshold=_SHUFFLED,
         unit="%",
         estimate="accuracy",
-        controls=(*_able(row, cell, task), _blind(row, f"{cell}-{task}")),
+        controls=(_able(row, cell, task), _blind(row, f"{cell}-{task}")),
     )
 
 

@@ -8,8 +8,9 @@ by plain gradient descent. The state and the gradient grow GAIN-fold a step on a
 A run has diverged where its loss on sequences that no step sees ends non-finite or
 above GROWTH times its start, and has learned where it ends below LEARNED times chance:
 a run may do neither. GROWTH is lenient: the first loss is itself that of a state that
-has exploded, a median of about a thousand nats where chance is 2.08, so that a run may
-end far above chance and count as not diverged.
+has exploded, a median of 664 nats in the published run where chance is 2.08, so that a
+run may end far above chance and count as not diverged. In that run none learned, at any
+rate of either arm: what is judged is divergence alone.
 
 Both arms of a run begin with the same params and see the same sequences, at every rate
 of RATES, which are all shown. Each arm has the rate of its lowest median loss on

@@ -57,9 +57,7 @@ def _answer(metrics: Metrics) -> "Figure":
             label = f"forget bias {bias}, gain {gain}"
             style = {"color": COLORS[row], "ls": dash, "label": label}
             right.plot(memories.DISTANCES, values, **style)
-    left.set_title(
-        "Plain RNNs: exponential either way,\nunless the kernel is isometric"
-    )
+    left.set_title("Plain RNNs: exponential away from gain 1,\nisometries not at all")
     right.set_title(
         "LSTMs: a large forget bias keeps the gradient,\na large gain explodes"
     )
@@ -94,7 +92,7 @@ def _layers(metrics: Metrics) -> "Figure":
         6.4,
         "The gradient that reaches the first of 20 layers or steps over that of the "
         "last; a dot per seed, a bar for the mean. Gray: neither a tenth nor ten "
-        "times. Below: the gradient in every layer of residual networks and their "
+        "times. Right: the gradient in every layer of residual networks and their "
         "plain twins, over that of the last.",
     )
     grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))

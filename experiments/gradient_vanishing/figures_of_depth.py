@@ -27,10 +27,11 @@ def depth(metrics: Metrics) -> "Figure":
         11,
         7,
         "Trained on digits; faint lines and dots are seeds (bottom left: restarts of "
-        "all seeds), strong lines and bars their means. Top right: the norm of the "
-        "change of each kernel over the norm it began with. Bottom left: "
-        f"{optima.WIDTH} units per layer, where the gradient is below a thousandth of "
-        "that at the start. Bottom right: a residual network and its plain twin.",
+        "all seeds), strong lines and bars their means, geometric ones of changes and "
+        "losses. Top right: the norm of the change of each kernel over the norm it "
+        f"began with. Bottom left: {optima.WIDTH} units per layer, where the gradient "
+        "is below a thousandth of that at the start. Bottom right: a residual network "
+        "and its plain twin.",
     )
     panels = figure.subplots(2, 2)
     _race(panels[0, 0], metrics)
@@ -134,8 +135,8 @@ def _optima(axes: "Axes", metrics: Metrics) -> None:
     names = [f"{d}\n{n}" for d, n in zip(optima.DEPTHS, numbers, strict=True)]
     axes.set_xticks(optima.DEPTHS, names)
     axes.set_xlabel("hidden layers, and parameters")
-    axes.set_ylabel("train loss at the optimum")
-    axes.set_title("Which optima small nets fall into")
+    axes.set_ylabel("train loss at the end")
+    axes.set_title("Where small nets end")
     axes.legend(fontsize=8)
 
 

@@ -90,7 +90,7 @@ LEARNING_RATES = {
     "hard-tanh": 3e-3,
     "softsign": 1e-2,
     "clipped-linear-gates": 3e-3,
-    "tanh-gates": 1e-3,
+    "tanh-gates": 3e-3,
 }
 
 

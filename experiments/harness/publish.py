@@ -250,6 +250,8 @@ def _arm(claim: Record) -> str:
     words = [arm and f"{arm}:", _escape(claim["measured"])]
     if claim["verdict"] not in ("supported", "refuted"):
         words.append(f"({claim['verdict']})")
+    elif claim["survives_holm"] is False:
+        words.append("†")
     return " ".join(word for word in words if word)
 
 

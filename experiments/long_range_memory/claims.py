@@ -77,7 +77,7 @@ _NO_LONG_RANGE = tuple(
     Claim(
         id=f"cnn-no-long-range/{net}-{task}",
         statement="A CNN cannot build long-distance dependencies "
-        f"({net}, {_TEXTS[task]}).",
+        f"({net}, {_TEXTS[task]}, after --steps steps).",
         source="S0 4.5",
         kind="conditional",
         expected=_EXPECTED[net],
@@ -100,7 +100,8 @@ _NO_LONG_RANGE = tuple(
 _SEES_ALL = tuple(
     Claim(
         id=f"rnn-sees-all/{net}-{task}",
-        statement=f"Recurrent nets use the whole sequence ({net}, {_TEXTS[task]}).",
+        statement="Recurrent nets use the whole sequence "
+        f"({net}, {_TEXTS[task]}, after --steps steps).",
         source="S0 4.5",
         kind="conditional",
         expected="open",

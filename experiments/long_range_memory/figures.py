@@ -44,8 +44,9 @@ def _answer(metrics: Metrics) -> "Figure":
         3.2 * len(tasks) + 0.6,
         3.9,
         "Copy memory and adding: test loss over the blind guess's, a dot per seed and "
-        "the 95 % interval of the geometric mean. Above 0.9 nothing distant is used, "
-        "below 0.1 the whole sequence. Digits: percent right, a bar for the mean.",
+        "the 95 % interval of the geometric mean. Above 0.9: no better than blind "
+        "after this training; below 0.1: the whole sequence is used. Digits: percent "
+        "right, a bar for the mean.",
     )
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
     for axes, task in zip(panels, tasks, strict=True):

@@ -228,14 +228,13 @@ def test_a_task_that_does_not_tell_memories_apart_decides_nothing(metrics):
     assert judge_controls(rows, five)[0].verdict == "refuted"
 
 
-def test_a_net_that_has_not_learned_to_recall_says_nothing_of_its_state():
+def test_a_state_is_overwritten_where_a_probe_that_works_finds_nothing():
     row = "state-overwritten/rnn-needed"
     (claim,) = (claim for claim in RECALL if claim.id == row)
     points = {
         "probe/rnn-needed": 15.0,
         "probe-shuffled/rnn-needed": 12.5,
         "probe-soon/rnn-needed": 100.0,
-        "recall/rnn": 15.0,
     }
 
     def verdict(**changes: float) -> str:
@@ -245,8 +244,10 @@ def test_a_net_that_has_not_learned_to_recall_says_nothing_of_its_state():
         }
         return judge([claim], found)[0].verdict
 
-    assert verdict() == "invalid"
-    assert verdict(**{"recall/rnn": 60.0, "probe/rnn-needed": 60.0}) == "refuted"
+    assert verdict() == "supported"
+    assert verdict(**{"probe/rnn-needed": 60.0}) == "refuted"
+    assert verdict(**{"probe-soon/rnn-needed": 15.0}) == "invalid"
+    assert verdict(**{"probe-shuffled/rnn-needed": 30.0}) == "invalid"
 
 
 @pytest.mark.parametrize("field", ["recall_steps", "clipped_runs"])
