@@ -48,8 +48,8 @@ input for each tap.
 
 Takes 8 minutes of CPU time, both threads of an AMD EPYC together, for 5 seeds, and less
 than one with --quick; beside other jobs that was 577 s. Longer sequences: --length=200
-takes 23 minutes of CPU time, --length=1000 --nets=dilated --tasks=copy as many; there four
-of five seeds copy. Data: digits (64 pixels) or MNIST (784; 1,000 images each for
+takes 23 minutes of CPU time, --length=1000 --nets=dilated --tasks=copy as many; there
+four of five seeds copy. Data: digits (64 pixels) or MNIST (784; 1,000 images each for
 validation and test).
 """
 
