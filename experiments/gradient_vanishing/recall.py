@@ -6,7 +6,8 @@ inputs, no memory needed): logits = h_T @ kernel + bias. Chance is 1 / KINDS.
 
 Cells are drawn as flax.linen draws them, but for the bias of the gate that keeps the
 state: KEEP_BIAS at the forget gate of LSTMs and at the update gate of GRUs, where flax
-has 0, with which neither learns to recall so far back in so few steps.
+has 0, with which the LSTM does not learn to recall so far back in so few steps, and the
+GRU only at the largest of seven rates (`recall_tuning`).
 """
 
 from collections.abc import Callable
