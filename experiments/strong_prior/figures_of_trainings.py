@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def curve(metrics: Metrics) -> "Figure":
     figure = new_figure(
-        7.5,
+        8.5,
         4.4,
         "MNIST: test accuracy over the number of training images, mean of the seeds "
         "with its 95 % interval. Each seed draws its own images; rates are those "
@@ -57,7 +57,7 @@ def curve(metrics: Metrics) -> "Figure":
     axes.set_xlabel("training images")
     axes.set_ylabel("test accuracy, %")
     axes.set_title("How many images is the prior worth?")
-    axes.legend(fontsize=9, loc="lower right", bbox_to_anchor=(1, 0.12))
+    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
