@@ -7,12 +7,12 @@ are percent of the test images right.
 
     natural   conv - dense, natural pixels
     permuted  conv - dense, permuted pixels
-    drop      natural - permuted: how much more the permutation costs conv than dense
+    drop      natural - permuted: what permuting costs conv more than dense
 
-    field     which of 10 digits; 8x8 pixels at a random place of a canvas of 24x24
+    field     which of 10 digits, at a random place of a canvas of 24x24
     location  in which of 3x3 cells its middle lies, on the same canvases
-    textures  brick, grass or gravel: patches of 32x32 of the left halves of three
-              photographs, tested on those of the right halves
+    textures  brick, grass or gravel: patches of 32x32; left halves of three
+              photographs train, right halves test
     mnist     which of 10 digits, from 1,000 images; a curve from 100 to 4,000
 
 Sharing is judged on the field by three nets of equal widths and maps (LeNet with stride

@@ -10,7 +10,7 @@ from cnn_jax.data import Dataset, Split
 from experiments.harness.figures import draw
 from experiments.harness.lab import Lab
 from experiments.harness.verdicts import judge
-from experiments.strong_prior import CLAIMS, figures, tasks
+from experiments.strong_prior import CLAIMS, figures, results, tasks
 from experiments.strong_prior.figures import plot
 from experiments.strong_prior.results import sharing_metrics, task_metrics
 from tests.experiments import prior_cases as cases
@@ -141,6 +141,16 @@ def test_mnist_is_judged_at_a_thousand_images():
     assert curve.shape == (2, 4, 2, cases.SEEDS)
     expected = 100 - np.asarray(errors).reshape(4, 2)
     np.testing.assert_allclose(curve[0].mean(-1), expected, atol=0.5)
+
+
+def test_a_permutation_that_loses_values_is_seen(monkeypatch):
+    nets = cases.nets("field", **TRUE_PRIOR)
+    metrics: Any = task_metrics("field", cases.task(), nets)
+    assert metrics["changed-values/field"].tolist() == [0]
+    monkeypatch.setattr(results, "rearranged", lambda images, _: images[::-1])
+    metrics = task_metrics("field", cases.task(), nets)
+    assert metrics["changed-values/field"] > 0
+    assert verdicts(metrics)["prior-helps-when-true/field"] == "invalid"
 
 
 def test_the_cell_of_a_digit_is_that_of_its_middle():
