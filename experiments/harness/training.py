@@ -7,7 +7,7 @@ run to run is its key, its learning rate and, if wanted, how it sees the example
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -132,11 +132,11 @@ def train(
         Data(*map(jnp.asarray, (*learned, 0, steps))),
         *map(jnp.asarray, (*watched, target)),
     )
-    start = over_seeds(partial(_start, config, looks, len(watched.labels)), brief)
-    jit = brief if steps * len(runs.keys) <= BRIEF_STEPS else jax.jit
+    is_brief = steps * len(runs.keys) <= BRIEF_STEPS
+    start, until = _programs(config, see, looks, len(watched.labels), is_brief)
     before = start((runs.keys, jnp.asarray(runs.rates, jnp.float32)))
     done, _ = lab.fit(
-        over_seeds(partial(_until, config, see), jit),
+        until,
         (before, runs.views),
         examples,
         num_chunks=looks,
@@ -144,6 +144,21 @@ def train(
     )
     found = map(np.asarray, (done.reached, done.wrong, done.history))
     return Trained(done.state.params, *found)
+
+
+@lru_cache(maxsize=16)
+def _programs(
+    config: Config,
+    see: Callable[[Examples, Any], Examples],
+    looks: int,
+    watched: int,
+    is_brief: bool,
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The start, and the steps up to the next look: compiled once for equal shapes."""
+    start = over_seeds(partial(_start, config, looks, watched), brief)
+    return start, over_seeds(
+        partial(_until, config, see), brief if is_brief else jax.jit
+    )
 
 
 def initial_params(

@@ -28,7 +28,7 @@ PIXELS = ("natural", "permuted")
 
 
 class Task(NamedTuple):
-    """Images [N, W, W, 1] with labels [N] in 0..num_classes - 1."""
+    """Images [N, W, W, 1] with labels [N] below num_classes."""
 
     train: Split
     test: Split
@@ -41,7 +41,10 @@ class Task(NamedTuple):
 
 
 def fields(digits: Dataset) -> dict[str, Task]:
-    """The tasks "field" and "location": the same canvases, other labels."""
+    """The tasks "field" and "location": the same canvases, other labels.
+
+    Nets have ten logits for the nine cells too, and so one program serves both.
+    """
     both: dict[str, dict[str, Split]] = {"field": {}, "location": {}}
     for part, split in (("train", digits.train), ("test", digits.test)):
         canvases, places = views.field(split.images, ROOM, PLACES[part])
@@ -50,7 +53,7 @@ def fields(digits: Dataset) -> dict[str, Task]:
         both["location"][part] = Split(canvases, cells)
     return {
         "field": Task(**both["field"], num_classes=10),
-        "location": Task(**both["location"], num_classes=CELLS**2),
+        "location": Task(**both["location"], num_classes=10),
     }
 
 

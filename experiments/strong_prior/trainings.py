@@ -1,4 +1,4 @@
-"""Which nets are trained on what: pixels, sizes and seeds share one program."""
+"""Which nets are trained on what: pixels and sizes of one task share a program."""
 
 from typing import NamedTuple
 
@@ -87,18 +87,13 @@ def subsets(keys: Array, num_train: int, size: int) -> np.ndarray:
     return np.stack([np.resize(order[:size], num_train) for order in orders])
 
 
-def views_of(keys: Array, task: Task, design: Design) -> View:
-    """Of all runs, in the order (size, pixels, seed): leaves [runs, ...]."""
+def views_of(keys: Array, task: Task, pixels: str, size: int = 0) -> View:
+    """Leaves [seeds, ...]."""
     num_train, *shape = task.train.images.shape
-    named = pixel_orders(shape[0] * shape[1])
-    parts = [
-        (np.tile(named[pixels], (len(keys), 1)), subsets(keys, num_train, size))
-        for size in design.sizes
-        for pixels in design.pixels
-    ]
-    orders, chosen = zip(*parts, strict=True)
+    order = pixel_orders(shape[0] * shape[1])[pixels]
     return View(
-        jnp.asarray(np.concatenate(orders)), jnp.asarray(np.concatenate(chosen))
+        jnp.asarray(np.tile(order, (len(keys), 1))),
+        jnp.asarray(subsets(keys, num_train, size)),
     )
 
 
@@ -127,17 +122,16 @@ def train_prior(
     Returns:
       Leaves [sizes · pixels · seeds, ...].
     """
-    design = DESIGNS[name]
-    design = design._replace(sizes=sizes or design.sizes)
-    own = [
-        rates or len(keys) * (RATES[f"{name}-{arm}-{pixels}"],)
-        for _ in design.sizes
-        for pixels in design.pixels
-    ]
-    copies = len(own)
     net = prior_nets(task.train.images.shape[1:], task.num_classes)[arm]
-    runs = Runs(jnp.tile(keys, copies), np.ravel(own), views_of(keys, task, design))
-    return _train(lab, f"{name}, {arm}", net, task, runs, steps, -(-steps // LOOKS))
+    every = -(-steps // LOOKS)
+    found = []
+    for size in sizes or DESIGNS[name].sizes:
+        for pixels in DESIGNS[name].pixels:
+            own = rates or len(keys) * (RATES[f"{name}-{arm}-{pixels}"],)
+            runs = Runs(keys, own, views_of(keys, task, pixels, size))
+            label = f"{name}, {arm}, {pixels}" + (f", {size}" if size else "")
+            found.append(_train(lab, label, net, task, runs, steps, every))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
 def train_sharing(
@@ -153,7 +147,7 @@ def train_sharing(
     runs = Runs(
         keys,
         rates or len(keys) * (RATES[f"sharing-{arm}"],),
-        views_of(keys, task, Design(pixels=PIXELS[:1])),
+        views_of(keys, task, PIXELS[0]),
     )
     label, net = f"sharing, {arm}", sharing_nets()[arm]
     return _train(lab, label, net, task, runs, limit, CHECK, target)

@@ -9,6 +9,7 @@ Both trainings are in float64, of minibatches and by Adam, as those of the exper
 """
 
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import flax.linen as nn
@@ -35,7 +36,7 @@ COMPARED = 64  # training images whose logits are compared
 FIRST = "dense1"  # the first layer of the dense net
 NETS: dict[str, nn.Module] = {
     "dense": LeNet(features=(), dense=(32, 32)),
-    "conv": LeNet(features=(4, 8), dense=(32,)),
+    "conv": LeNet(features=(4,), dense=(32,)),
 }
 
 Params = dict[str, dict[str, Array]]
@@ -81,15 +82,20 @@ def _distances(
     init_key, data_key = jax.random.split(key)
     narrow = initial_params(init_key, config.model, config.image_shape)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), narrow)
-    run = partial(trajectory, config, key=data_key, labels=labels)
-    learned, logits = run(params, images=images)
-    others, other_logits = run(
-        permuted(params, order), images=rearranged(images, order)
+    starts, canvases = jax.tree.map(
+        lambda *both: jnp.stack(both),
+        (params, images),
+        (permuted(params, order), rearranged(images, order)),
     )
+    learned, logits = jax.lax.map(  # one program for both
+        lambda run: trajectory(config, run[0], data_key, run[1], labels),
+        (starts, canvases),
+    )
+    natural, other = (jax.tree.map(itemgetter(place), learned) for place in (0, 1))
     return jnp.stack(
         [
-            distance(_flat(others), _flat(permuted(learned, order))),
-            distance({"": other_logits}, {"": logits}),
+            distance(_flat(other), _flat(permuted(natural, order))),
+            distance({"": logits[1]}, {"": logits[0]}),
         ]
     )
 

@@ -93,15 +93,36 @@ def test_subsets_are_nested_drawn_per_seed_and_of_one_length():
     assert trainings.subsets(keys(0, 2), 5, 0).tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
-def test_views_are_in_the_order_of_sizes_pixels_and_seeds():
-    design = trainings.Design(sizes=(2, 20))
-    view = trainings.views_of(keys(0, 2), tiny_task(), design)
-    natural, permuted = pixel_orders(9).values()
-    expected = np.stack([natural, natural, permuted, permuted] * 2)
-    np.testing.assert_array_equal(view.order, expected)
-    lengths = [len(set(row)) for row in np.asarray(view.subset).tolist()]
-    assert lengths == [2] * 4 + [20] * 4
-    np.testing.assert_array_equal(view.subset[:2], view.subset[2:4])
+def test_every_seed_sees_all_pixels_in_the_order_that_is_asked_for():
+    for pixels, order in pixel_orders(9).items():
+        view = trainings.views_of(keys(0, 2), tiny_task(), pixels, 2)
+        np.testing.assert_array_equal(view.order, np.stack([order] * 2))
+        assert [len(set(row)) for row in np.asarray(view.subset).tolist()] == [2, 2]
+    whole = trainings.views_of(keys(0, 1), tiny_task(), "natural")
+    np.testing.assert_array_equal(whole.subset, np.arange(40)[None])
+
+
+def test_runs_are_in_the_order_of_sizes_pixels_and_seeds(monkeypatch, tiny_nets):
+    calls = []
+
+    def train(lab, label, *arguments):
+        calls.append(label)
+        number = float(len(calls))
+        two = np.full(2, number)
+        return trainings.Trained({"kernel": two}, two, two[:, None], two[:, None, None])
+
+    monkeypatch.setattr(trainings, "_train", train)
+    task = tiny_task()
+    found = trainings.train_prior(
+        keys(0, 2), LAB, task, "mnist", "dense", 4, sizes=(4, 20)
+    )
+    assert calls == [
+        f"mnist, dense, {pixels}, {size}"
+        for size in (4, 20)
+        for pixels in ("natural", "permuted")
+    ]
+    assert found.params["kernel"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert found.wrong.shape == (8, 1)
 
 
 def test_a_run_sees_its_images_in_its_order():
