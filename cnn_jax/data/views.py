@@ -1,4 +1,5 @@
-"""Views of images: as they are, or on a wider canvas that leaves room for shifts.
+"""Views of images: as they are, on a wider canvas that leaves room for shifts, or at a
+random place of one.
 
 Everything up to the last division is integer arithmetic, and that division is
 rounded correctly: a view has the same bits on every machine and every numpy.
@@ -42,6 +43,27 @@ def canvas(images: np.ndarray, white: int, size: int, width: int) -> np.ndarray:
     wide = np.zeros(shape, np.float32)
     np.divide(images, np.float32(white), out=wide[:, inside, inside], dtype=np.float32)
     return wide
+
+
+def field(images: np.ndarray, room: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every image once, whole, at a random place of its own empty canvas.
+
+    Args:
+      images: float32 [N, H, W, C].
+      room: pixels that a canvas is wider and higher than its image.
+      seed: of the places, each as likely as the others.
+
+    Returns:
+      canvases float32 [N, H + room, W + room, C], and the row and column of the
+      images' top left corners [N, 2].
+    """
+    number, height, width, channels = images.shape
+    draw = np.random.RandomState(seed)  # its stream is frozen for good
+    places = draw.randint(room + 1, size=(number, 2))
+    canvases = np.zeros((number, height + room, width + room, channels), np.float32)
+    for canvas, image, (top, left) in zip(canvases, images, places, strict=True):
+        canvas[top : top + height, left : left + width] = image
+    return canvases, places
 
 
 def _enlarge(images: np.ndarray, axis: int, size: int) -> tuple[np.ndarray, int]:

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import matplotlib
@@ -12,6 +12,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from experiments.harness.metrics import Metrics, Shown
 
@@ -88,6 +89,35 @@ def dots(
         ha="center",
         fontsize=8,
     )
+
+
+def losses_and_errors(
+    axes: Axes, histories: np.ndarray, labels: Sequence[str], target: float
+) -> None:
+    """Test error over train loss as nets learn, a line per seed.
+
+    Args:
+      axes: where.
+      histories: train loss, train error and test error at every look
+        [net, seed, look, 3], NaN behind the last one.
+      labels: of the nets.
+      target: the train loss at which they are compared.
+    """
+    for place, (label, seeds) in enumerate(zip(labels, histories, strict=True)):
+        for number, seed in enumerate(seeds):
+            loss, _, error = seed.T
+            words = "" if number else label
+            axes.plot(loss, error, color=COLORS[place], lw=1, alpha=0.7, label=words)
+            last = np.isfinite(loss).sum() - 1
+            axes.plot(loss[last], error[last], MARKERS[place], color=COLORS[place])
+    axes.axvline(target, color="black", lw=1, ls="--")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.invert_xaxis()
+    axes.set_xlabel("train loss, nats; training goes to the right")
+    axes.set_ylabel("test error, %")
 
 
 def draw(

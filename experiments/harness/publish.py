@@ -193,7 +193,7 @@ def _section(result: Record, folder: Path, root: Path) -> str:
             title,
             "",
             f"[{table.counts(result)}]({place}/{directory.RESULT}); "
-            f"{table.controls_hold(result['controls'])}{_younger(result)}. "
+            f"{table.controls_hold(table.guards(result))}{_younger(result)}. "
             f"{_setting(result)}"
             + (f" [Tables]({place}/{TABLES})." if has_tables else ""),
             "",

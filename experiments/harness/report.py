@@ -79,7 +79,7 @@ def render(
 
 def answer(result: Mapping[str, Any]) -> dict[str, Any]:
     """The sentence on top: how many verdicts of each kind, and what surprises."""
-    claims = result["claims"]
+    claims, controls = result["claims"], table.guards(result)
     found = [
         (verdict, sum(claim["verdict"] == verdict for claim in claims))
         for verdict in table.VERDICTS
@@ -87,16 +87,14 @@ def answer(result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "claims": table.count(len(claims), "claim"),
         "counts": [(verdict, number) for verdict, number in found if number],
-        "controls": table.controls_hold(result["controls"]),
+        "controls": table.controls_hold(controls),
         "failed": [
             control
-            for control in result["controls"]
+            for control in controls
             if control["verdict"] not in ("supported", "inconclusive")
         ],
         "undecided": [
-            control
-            for control in result["controls"]
-            if control["verdict"] == "inconclusive"
+            control for control in controls if control["verdict"] == "inconclusive"
         ],
         "surprises": [claim for claim in claims if table.is_surprise(claim)],
     }

@@ -31,7 +31,7 @@ def render(result: Record, run: Path) -> str:
     ]
     seconds = result["wall_seconds"]
     parts = ", ".join(f"{name} {each:.0f}" for name, each in seconds.items())
-    summary = f"{counts(result)}; {controls_hold(result['controls'])}"
+    summary = f"{counts(result)}; {controls_hold(guards(result))}"
     return "\n".join(
         [
             *lines,
@@ -53,6 +53,21 @@ def counts(result: Record) -> str:
         if place < _ALWAYS_COUNTED or found[verdict]
     ]
     return f"{count(len(claims), 'claim')}: {', '.join(shown)}"
+
+
+def guards(result: Record) -> list[Record]:
+    """The controls, but those that an unmeasured arm alone would have needed."""
+    needed = {
+        control
+        for claim in result["claims"]
+        if claim["verdict"] != "not measured"
+        for control in claim["controls"]
+    }
+    return [
+        control
+        for control in result["controls"]
+        if control["verdict"] != "not measured" or control["id"] in needed
+    ]
 
 
 def controls_hold(controls: Sequence[Record]) -> str:

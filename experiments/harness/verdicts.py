@@ -167,7 +167,8 @@ def _guarded(
     verdict: Verdict, findings: Sequence[Finding], controls: Sequence[Judgement]
 ) -> tuple[Verdict, list[str]]:
     """A control that is not supported makes invalid, few replicates come before it."""
-    failed = [control for control in controls if control.verdict != "supported"]
+    fine = ("supported", "not measured" if verdict == "not measured" else "")
+    failed = [control for control in controls if control.verdict not in fine]
     few = any(finding.few for finding in findings)
     reasons = [
         f"control {control.id.rpartition(':')[2]} {control.verdict}"

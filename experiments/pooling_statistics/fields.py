@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from cnn_jax.data import Dataset, Split
+from cnn_jax.data import Dataset, Split, views
 
 ROOM = 16  # pixels that a canvas is wider than its digit: 24 for 8, 44 for 28
 PLACES = {"train": 1, "test": 2}  # seeds of the places, the same in every run
@@ -35,13 +33,7 @@ def field(split: Split, seed: int) -> Split:
     Returns:
       images [N, H + 16, H + 16, 1] and the labels.
     """
-    number, height, width, channels = split.images.shape
-    draw = np.random.RandomState(seed)  # its stream is frozen for good
-    places = draw.randint(ROOM + 1, size=(number, 2))
-    shape = (number, height + ROOM, width + ROOM, channels)
-    canvases = np.zeros(shape, np.float32)
-    for canvas, image, (top, left) in zip(canvases, split.images, places, strict=True):
-        canvas[top : top + height, left : left + width] = image
+    canvases, _ = views.field(split.images, ROOM, seed)
     return Split(canvases, split.labels)
 
 

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from experiments.harness.claims import Images, Metrics
-from experiments.harness.figures import COLORS, MARKERS, new_figure, shown
+from experiments.harness.figures import (
+    COLORS,
+    MARKERS,
+    losses_and_errors,
+    new_figure,
+    shown,
+)
 from experiments.harness.intervals import accuracy_interval
 from experiments.pooling_statistics.figures_of_pictures import photographs
 from experiments.pooling_statistics.maps import LAYERS, READINGS
@@ -229,25 +235,12 @@ def _trained(metrics: Metrics) -> "Figure":
 
 
 def _overfitting(axes: "Axes", metrics: Metrics) -> None:
-    from matplotlib.ticker import LogLocator
-
-    histories = shown(metrics, "histories")
     sizes = shown(metrics, "parameters")[-len(TWINS) :]
-    for place, (name, seeds) in enumerate(zip(TWINS, histories, strict=True)):
-        for number, seed in enumerate(seeds):
-            label = "" if number else f"{name}: {sizes[place]:,} parameters"
-            loss, _, error = seed.T
-            axes.plot(loss, error, color=COLORS[place], lw=1, alpha=0.7, label=label)
-            last = np.isfinite(loss).sum() - 1
-            axes.plot(loss[last], error[last], MARKERS[place], color=COLORS[place])
-    axes.axvline(shown(metrics, "target")[0], color="black", lw=1, ls="--")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.minorticks_off()
-    axes.invert_xaxis()
-    axes.set_xlabel("train loss, nats; training goes to the right")
-    axes.set_ylabel("test error, %")
+    labels = [
+        f"{name}: {size:,} parameters" for name, size in zip(TWINS, sizes, strict=True)
+    ]
+    target = shown(metrics, "target")[0]
+    losses_and_errors(axes, shown(metrics, "histories"), labels, target)
     axes.set_title("Do pools overfit less?")
     axes.legend(fontsize=9, loc="lower left")
 

@@ -1,31 +1,21 @@
 """The trained nets: which pools stand where, and what the nets get right."""
 
-import math
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from cnn_jax.layers import Conv
 from cnn_jax.models import LeNet
 from cnn_jax.ops import avg_pool, global_avg_pool, global_max_pool, max_pool
-from cnn_jax.training import Config as TrainingConfig
-from cnn_jax.training import Data, State, chunk
+from experiments.harness import training
 from experiments.harness.claims import Images, Metrics, Shown
-from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
-from experiments.harness.seeds import normals, over_seeds
+from experiments.harness.training import Trained
 from experiments.pooling_statistics.fields import Task
 
-BATCH = 32
 CHECK, RARE = 10, 100  # steps between two looks at the train loss
-BRIEF_STEPS = 500  # of all seeds, which take less time than compiling them well
 
 
 def max_2x2(inputs: Array) -> Array:
@@ -84,52 +74,6 @@ RATES = {
 }
 
 
-class _Config(TrainingConfig):
-    """Adam whose rate is part of its state: all rates share one compilation."""
-
-    @property
-    def optimizer(self) -> optax.GradientTransformation:
-        return optax.inject_hyperparams(optax.adam)(learning_rate=self.learning_rate)
-
-
-class Watched(NamedTuple):
-    """A training that stops at the first look at which the train loss is low enough.
-
-    wrong: whether each watched image was misclassified at the last look [N];
-    history: of every look train loss, train error and watched error in percent
-    [looks, 3], NaN behind the last one.
-    """
-
-    state: State
-    reached: Array
-    look: Array
-    wrong: Array
-    history: Array
-
-
-class Examples(NamedTuple):
-    """What is learned, the images [N, H, W, 1] watched, and the train loss to reach."""
-
-    data: Data
-    images: Array
-    labels: Array
-    target: Array
-
-
-class Trained(NamedTuple):
-    """One net after training: leaves and arrays [seeds, ...], see `Watched`."""
-
-    params: Any
-    reached: np.ndarray
-    wrong: np.ndarray
-    history: np.ndarray
-
-    @property
-    def num_params(self) -> int:
-        leaves = jax.tree.leaves(self.params)
-        return sum(leaf.size for leaf in leaves) // len(self.reached)
-
-
 def train(
     keys: Array,
     lab: Lab,
@@ -151,83 +95,17 @@ def train(
         is reached, and looks are rare.
       rates: learning rate of each seed, the net's own of RATES by default.
     """
-    config = _Config(
+    own = rates or len(keys) * (RATES[name],)
+    return training.train(
+        lab,
+        name,
         NETS[name],
-        task.train.images.shape[1:],
-        batch_size=min(BATCH, len(task.train.labels)),
-        chunk_steps=min(CHECK if target else RARE, steps),
+        *task,
+        training.Runs(keys, own),
+        steps=steps,
+        every=CHECK if target else RARE,
+        target=target,
     )
-    looks = -(-steps // config.chunk_steps)
-    examples = Examples(
-        Data(*map(jnp.asarray, (*task.train, 0, steps))),
-        *map(jnp.asarray, (*task.test, target)),
-    )
-    start = over_seeds(partial(_start, config, looks, len(task.test.labels)), brief)
-    jit = brief if steps * len(keys) <= BRIEF_STEPS else jax.jit
-    own = jnp.asarray(rates or len(keys) * (RATES[name],), jnp.float32)
-    done = lab.fit(
-        over_seeds(partial(_until, config), jit),
-        start((keys, own)),
-        examples,
-        num_chunks=looks,
-        label=name,
-    )
-    found = map(np.asarray, (done.reached, done.wrong, done.history))
-    return Trained(done.state.params, *found)
-
-
-def _start(
-    config: TrainingConfig, looks: int, watched: int, key_and_rate: tuple[Array, Array]
-) -> Watched:
-    """Before the first step: He's normal kernels, from one draw, and biases 0."""
-    key, rate = key_and_rate
-    init_key, data_key = jax.random.split(key)
-    images = jnp.zeros((1, *config.image_shape))
-    shapes = jax.eval_shape(config.model.init, init_key, images)["params"]
-    leaves, tree = jax.tree.flatten(shapes)
-    drawn = normals(init_key, *(leaf.shape for leaf in leaves))
-    params = jax.tree.unflatten(tree, map(_scaled, drawn))
-    step = jnp.zeros((), jnp.int32)
-    opt_state: Any = config.optimizer.init(params)
-    opt_state = opt_state._replace(hyperparams={"learning_rate": rate})
-    return Watched(
-        State(params, opt_state, step, data_key),
-        jnp.asarray(False),
-        jnp.asarray(0),
-        jnp.zeros((watched,), bool),
-        jnp.full((looks, 3), jnp.nan),
-    )
-
-
-def _scaled(drawn: Array) -> Array:
-    if drawn.ndim < 2:
-        return jnp.zeros_like(drawn)
-    return drawn * (2 / math.prod(drawn.shape[:-1])) ** 0.5
-
-
-def _until(
-    config: TrainingConfig, before: Watched, examples: Examples
-) -> tuple[Watched, dict[str, Array]]:
-    """Steps up to the next look; none once the target is reached."""
-
-    def advance(now: Watched) -> Watched:
-        state, _ = chunk(now.state, examples.data, config)
-        apply = partial(config.model.apply, {"params": state.params})
-        logits, _ = apply(examples.data.images)
-        loss, right = config.objective(logits, examples.data.labels)
-        watched, _ = apply(examples.images)
-        wrong = jnp.argmax(watched, -1) != examples.labels
-        seen = jnp.stack([loss, 100 * (1 - right), 100 * jnp.mean(wrong)])
-        return Watched(
-            state,
-            loss <= examples.target,
-            now.look + 1,
-            wrong,
-            now.history.at[now.look].set(seen),
-        )
-
-    after = jax.lax.cond(before.reached, lambda same: same, advance, before)
-    return after, {"loss": after.history[after.look - 1, :1]}
 
 
 def net_metrics(nets: dict[str, Trained], target: float) -> Metrics:
@@ -252,14 +130,8 @@ def net_metrics(nets: dict[str, Trained], target: float) -> Metrics:
     return metrics | _shown(nets, target)
 
 
-def _last(net: Trained) -> np.ndarray:
-    """The last look of every seed [seeds, 3]."""
-    looks = np.isfinite(net.history[..., 0]).sum(1)
-    return net.history[np.arange(len(looks)), looks - 1]
-
-
 def _gap(net: Trained) -> np.ndarray:
-    _, train, test = _last(net).T
+    _, train, test = net.last_look.T
     return (test - train).astype(np.float64)
 
 
@@ -274,7 +146,7 @@ def _shown(nets: dict[str, Trained], target: float) -> dict[str, Shown]:
             f"parameters [net: {names}]",
         ),
         "last-look": Shown(
-            np.stack([_last(net) for net in nets.values()]),
+            np.stack([net.last_look for net in nets.values()]),
             "train loss, train error in %, test error in % at the end of training "
             f"[net: {names}; seed; which]",
         ),

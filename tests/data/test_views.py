@@ -48,3 +48,15 @@ def test_an_image_that_fits_is_only_moved_to_the_middle():
     assert wide.shape == (1, 40, 40, 1)
     assert (wide[:, 6:34, 6:34] == 1).all()
     assert wide.sum() == 28 * 28
+
+
+def test_every_field_holds_its_whole_image_at_a_place_of_its_own():
+    images = np.random.default_rng(0).random((400, 3, 2, 1)).astype(np.float32)
+    canvases, places = views.field(images, 5, seed=3)
+    assert canvases.shape == (400, 8, 7, 1)
+    assert canvases.dtype == np.float32
+    for canvas, image, (top, left) in zip(canvases, images, places, strict=True):
+        np.testing.assert_array_equal(canvas[top : top + 3, left : left + 2], image)
+        assert np.count_nonzero(canvas) == np.count_nonzero(image)
+    assert {tuple(place) for place in places} == set(np.ndindex(6, 6))
+    assert places[:3].tolist() == [[2, 0], [1, 3], [0, 0]]

@@ -141,11 +141,41 @@ def test_verdicts_are_told_by_mark_and_word_too(text: str):
 
 
 def test_a_failing_control_is_told_on_top():
-    claim = {"id": "a", "verdict": "invalid", "expected": "yes"}
-    control = {"id": "a:b", "verdict": "refuted"}
-    told = report.answer({"claims": [claim], "controls": [control]})
-    assert [each["id"] for each in told["failed"]] == ["a:b"]
-    assert told["controls"] == "0 of 1 control holds"
+    claim = {"id": "a", "verdict": "invalid", "expected": "yes", "controls": ["a:b"]}
+    for verdict in ("refuted", "invalid", "not measured"):
+        control = {"id": "a:b", "verdict": verdict}
+        told = report.answer({"claims": [claim], "controls": [control]})
+        assert [each["id"] for each in told["failed"]] == ["a:b"]
+        assert told["controls"] == "0 of 1 control holds"
+
+
+def test_controls_of_arms_that_were_left_out_are_not_told_on_top():
+    claims = [
+        {"id": "a/x", "verdict": "supported", "expected": "yes", "controls": ["a:x"]},
+        {"id": "a/y", "verdict": "not measured", "expected": "yes", "controls": []},
+    ]
+    claims[1]["controls"] = ["a:x", "a:y"]
+    controls = [
+        {"id": "a:x", "verdict": "supported"},
+        {"id": "a:y", "verdict": "not measured"},
+    ]
+    told = report.answer({"claims": claims, "controls": controls})
+    assert told["failed"] == []
+    assert told["controls"] == "1 of 1 control holds"
+
+
+def test_errors_are_drawn_over_losses_up_to_the_last_look():
+    axes = Figure().subplots()
+    histories = np.full((2, 2, 3, 3), np.nan)
+    histories[..., :2, :] = [[0.5, 9.0, 30.0], [0.1, 1.0, 20.0]]
+    histories[1, :, 2] = [0.05, 0.0, 10.0]
+    figures.losses_and_errors(axes, histories, ["a", "b"], 0.2)
+    points = [np.asarray(line.get_xydata()).reshape(-1, 2) for line in axes.lines]
+    ends = [tuple(each[0].tolist()) for each in points if len(each) == 1]
+    assert ends == [(0.1, 20.0)] * 2 + [(0.05, 10.0)] * 2
+    labels = [str(line.get_label()) for line in axes.lines]
+    assert [label for label in labels if label in ("a", "b")] == ["a", "b"]
+    assert axes.xaxis_inverted()
 
 
 def test_arms_of_one_statement_are_one_statement():

@@ -97,6 +97,17 @@ def test_few_seeds_are_inconclusive_before_a_control_makes_them_invalid():
     assert verdict(guarded("law"), SURE[:1], g=-SURE[:1]) == "invalid"
 
 
+def test_a_row_that_is_not_measured_does_not_blame_its_controls():
+    found = judged(guarded("conditional"))
+    assert found.verdict == "not measured"
+    assert found.note == "m is absent"
+    absent = judged(guarded("conditional"), SURE)
+    assert absent.verdict == "invalid"
+    assert absent.note.startswith("control guard not measured")
+    failed = judged(guarded("conditional"), g=-SURE)
+    assert failed.note == "control guard refuted; m is absent"
+
+
 def test_a_control_may_have_a_kind_of_its_own():
     claim = guarded("conditional", kind="law")
     assert verdict(claim, SURE, g=SURE[:1]) == "supported"
