@@ -37,10 +37,9 @@ shown beside it and not judged: from so far back none does, clipped or not. The
 keeping gates of recurrent nets that are trained begin at 0.953: at 0.5 the LSTM does
 not learn at any rate that was tried.
 
-Takes 14 minutes of CPU time for 5 seeds, about half as long on 2 idle cores (1,009 s
-beside another job), most of it for trained nets, and about a minute with --quick. Data:
-digits, or as many of MNIST's, brought to their 8 × 8 pixels, at the rates that were
-chosen for digits.
+Takes a quarter of an hour of CPU time for 5 seeds, on 2 idle cores about half as long,
+most of it for trained nets, and about a minute with --quick. Data: digits, or as many
+of MNIST's, brought to their 8 × 8 pixels, at the rates that were chosen for digits.
 """
 
 import dataclasses
