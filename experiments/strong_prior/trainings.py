@@ -22,22 +22,22 @@ JUDGED = 1000  # of these
 # Of Adam; chosen by `python -m experiments.strong_prior.tuning`.
 RATES = {
     "field-conv-natural": 5e-3,
-    "field-conv-permuted": 2e-3,
-    "field-dense-natural": 2e-3,
-    "field-dense-permuted": 2e-3,
-    "location-conv-natural": 2e-3,
-    "location-dense-natural": 2e-3,
-    "textures-conv-natural": 2e-3,
+    "field-conv-permuted": 5e-3,
+    "field-dense-natural": 1e-2,
+    "field-dense-permuted": 1e-2,
+    "location-conv-natural": 5e-3,
+    "location-dense-natural": 1e-3,
+    "textures-conv-natural": 5e-3,
     "textures-conv-permuted": 2e-3,
-    "textures-dense-natural": 2e-3,
+    "textures-dense-natural": 1e-3,
     "textures-dense-permuted": 2e-3,
     "mnist-conv-natural": 2e-3,
     "mnist-conv-permuted": 2e-3,
     "mnist-dense-natural": 2e-3,
-    "mnist-dense-permuted": 2e-3,
-    "sharing-conv": 5e-3,
-    "sharing-unshared": 2e-3,
-    "sharing-dense": 1e-3,
+    "mnist-dense-permuted": 5e-3,
+    "sharing-conv": 1e-3,
+    "sharing-unshared": 5e-3,
+    "sharing-dense": 5e-3,
 }
 
 
