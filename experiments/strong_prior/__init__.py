@@ -72,7 +72,7 @@ class Config:
     """Settings of the trained nets."""
 
     steps: int = 500  # Adam steps of each net of the prior, 32 images each
-    limit: int = 1000  # steps at most of the nets of sharing
+    limit: int = 2000  # steps at most of the nets of sharing
     target: float = 0.05  # train loss at which these stop, in nats
     num_test: int = 2000  # test images of MNIST at most
     tasks: str = "all"  # or a comma list of field, location, textures, mnist, sharing

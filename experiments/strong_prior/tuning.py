@@ -26,7 +26,7 @@ photograph the upper half trains and the lower one validates. On CPU, jax 0.10.2
     mnist-dense-natural          11.50   11.15   12.35   13.30
     mnist-dense-permuted         11.05   11.45    9.75   11.95
     sharing-conv                 75.96   77.35   76.31   76.66
-    sharing-unshared             80.84   78.40   75.26     nan
+    sharing-unshared             80.84   78.40   75.26   77.35
     sharing-dense                75.26   74.22   70.73     nan
 """
 
