@@ -28,6 +28,9 @@ OTHERS = {
     "strong_prior": (("--steps=6", "--limit=20"), 4),
 }
 
+# Controls by the digits, which --quick of long_range_memory leaves out.
+LEFT_OUT = "rnn-sees-all:digits-"
+
 
 @pytest.fixture(scope="module")
 def finished(
@@ -118,7 +121,9 @@ def test_every_claim_of_an_experiment_is_measured(experiment, finished):
         if control.metric in trained
     }
     for control in table.guards(result):
-        if control["kind"] in ("law", "count") and control["id"] not in unsure:
+        if control["id"].startswith(LEFT_OUT):
+            assert control["verdict"] == "not measured"
+        elif control["kind"] in ("law", "count") and control["id"] not in unsure:
             assert control["verdict"] == "supported", control["id"]
     assert len(list((run / "figures").iterdir())) == OTHERS[experiment][1]
 
