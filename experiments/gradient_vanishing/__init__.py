@@ -38,8 +38,10 @@ keeping gates of recurrent nets that are trained begin at 0.953: at 0.5 the LSTM
 not learn at any rate that was tried.
 
 Takes a quarter of an hour of CPU time for 5 seeds, on 2 idle cores about half as long,
-most of it for trained nets, and about a minute with --quick. Data: digits, or as many
-of MNIST's, brought to their 8 × 8 pixels, at the rates that were chosen for digits.
+most of it for trained nets, and half a minute with --quick, which leaves out trained
+nets but MLPs; --topics chooses others, such as --depth=110 --topics=resnets. Data:
+digits, or as many of MNIST's, brought to their 8 × 8 pixels, at the rates that were
+chosen for digits.
 """
 
 import dataclasses
@@ -69,6 +71,7 @@ from experiments.harness.lab import Lab
 __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
 
 DATA = ("digits", "mnist")
+TOPICS = ("initial", "resnets", "depth", "optima", "recall", "clipping")
 DEEPEST = 110
 CHUNK = 50  # steps, that of `descent`
 QUICK = {
@@ -81,6 +84,7 @@ QUICK = {
     "resnet_steps": 10,
     "recall_steps": 5,
     "clipped_runs": 1,
+    "topics": "initial,depth",
     "num_seeds": 1,
 }
 
@@ -98,6 +102,7 @@ class Config:
     resnet_steps: int = 400  # of the trained residual networks
     recall_steps: int = 1500  # of Adam, of each recurrent net
     clipped_runs: int = 20  # with and without clipping, per seed
+    topics: str = "all"  # or some of initial,resnets,depth,optima,recall,clipping
 
     def __post_init__(self):
         for name in ("draws", "clipped_runs"):
@@ -121,56 +126,90 @@ class Config:
                 raise ValueError(
                     f"expected {name} in 1 to 1000000, got {getattr(self, name)}"
                 )
+        asked = self.chosen()
+        if len(set(asked)) < len(asked) or not set(asked) <= set(TOPICS):
+            raise ValueError(
+                f"expected topics as all or from {', '.join(TOPICS)}, each once, "
+                f"got {self.topics!r}"
+            )
+
+    def chosen(self):
+        """The topics that are asked for."""
+        if self.topics.strip() == "all":
+            return TOPICS
+        return tuple(each.strip() for each in self.topics.split(","))
 
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     """Measures random networks and trains some, a program for each group of rows."""
     digits = small(lab.data().train)
+    topics = config.chosen()
+    known = _trained(keys, config, lab, digits)
+    known["initial"] = _initial(keys, config, digits)
     metrics = lab.measure(
         {
-            **readouts.measurements(keys, lab, config.recall_steps),
-            **_trained(keys, config, lab, digits),
-            "clipping": partial(clipping.clipping, keys, lab, config.clipped_runs),
-            "near steps": partial(near_steps.near_steps, keys),
-            **{
-                f"ResNet, {name}": partial(
-                    residual.log_ratio, name, keys, digits, config.depth
-                )
-                for name in residual.DESIGNS
-            },
-            "sigmoid RNNs": partial(recurrence.explosions, keys, config.draws),
-            "LSTMs": partial(memories.memories, keys),
-            "20 layers": partial(depths.ratios, keys, digits),
-            "plain RNNs": partial(recurrence.growth, keys),
-            "GRUs and RNNs": partial(memories.comparisons, keys),
-            "cell path": partial(memories.cell_path, keys),
-            "both directions": partial(cells.supports, keys),
-            "equal entries": recurrence.entries,
-            "update gates": partial(cells.updates, keys),
-            "reset gates": partial(cells.resets, keys),
-            "clips": partial(cells.clips, keys),
-            "slopes": cells.slopes,
-            "sizes": cells.sizes_of_cells,
+            label: measurement
+            for topic, group in known.items()
+            if topic in topics
+            for label, measurement in group.items()
         }
     )
-    return readouts.with_readouts({**metrics, **residual.gap(metrics)})
+    if "resnets" in topics:
+        metrics |= residual.gap(metrics)
+    return readouts.with_readouts(metrics) if "recall" in topics else metrics
 
 
 def _trained(keys: jax.Array, config: Config, lab: Lab, digits: Split) -> dict:
-    """The measurements of trained deep nets, the longest first."""
+    """The measurements of each topic that trains nets, the longest first."""
     size = config.depth, config.resnet_steps
     budget = config.iterations, max(1, config.iterations // 20)
     return {
-        **{
+        "recall": readouts.measurements(keys, lab, config.recall_steps),
+        "resnets": {
             f"ResNet, {name}, trained": partial(
                 residual.learning, name, keys, lab, digits, *size
             )
             for name in residual.RATES
+        }
+        | {
+            f"ResNet, {name}": partial(
+                residual.log_ratio, name, keys, digits, config.depth
+            )
+            for name in residual.DESIGNS
         },
-        "optima": partial(optima.optima, keys, lab, digits, config.restarts, budget),
-        "race": partial(learning.race, keys, lab, digits, config.steps),
-        **{
-            f"layers, {name}": partial(learning.changes, name, keys, lab, digits, steps)
-            for name, steps in (("sgd", config.sgd_steps), ("adam", config.steps))
+        "optima": {
+            "optima": partial(optima.optima, keys, lab, digits, config.restarts, budget)
         },
+        "depth": {
+            "race": partial(learning.race, keys, lab, digits, config.steps),
+            **{
+                f"layers, {name}": partial(
+                    learning.changes, name, keys, lab, digits, steps
+                )
+                for name, steps in (("sgd", config.sgd_steps), ("adam", config.steps))
+            },
+        },
+        "clipping": {
+            "clipping": partial(clipping.clipping, keys, lab, config.clipped_runs)
+        },
+    }
+
+
+def _initial(keys: jax.Array, config: Config, digits: Split) -> dict:
+    """The measurements at initialization."""
+    return {
+        "near steps": partial(near_steps.near_steps, keys),
+        "sigmoid RNNs": partial(recurrence.explosions, keys, config.draws),
+        "LSTMs": partial(memories.memories, keys),
+        "20 layers": partial(depths.ratios, keys, digits),
+        "plain RNNs": partial(recurrence.growth, keys),
+        "GRUs and RNNs": partial(memories.comparisons, keys),
+        "cell path": partial(memories.cell_path, keys),
+        "both directions": partial(cells.supports, keys),
+        "equal entries": recurrence.entries,
+        "update gates": partial(cells.updates, keys),
+        "reset gates": partial(cells.resets, keys),
+        "clips": partial(cells.clips, keys),
+        "slopes": cells.slopes,
+        "sizes": cells.sizes_of_cells,
     }

@@ -10,7 +10,6 @@ from experiments.gradient_vanishing import (
     figures_of_recall,
     memories,
     recurrence,
-    residual,
 )
 from experiments.gradient_vanishing.recurrence import EXPLODED_LOG_NORM
 from experiments.harness.claims import Metrics
@@ -22,17 +21,18 @@ if TYPE_CHECKING:
 
 
 def plot(metrics: Metrics) -> "dict[str, Figure]":
-    """Every figure; the first is the answer at a glance."""
-    return {
-        "answer": _answer(metrics),
-        "layers": _layers(metrics),
-        "depth": figures_of_depth.depth(metrics),
-        "starving": figures_of_depth.starving(metrics),
-        "memories": _memories(metrics),
-        "explosions": _explosions(metrics),
-        "gates": _gates(metrics),
-        **figures_of_recall.plots(metrics),
-    }
+    """Every figure of what was measured; the first is the answer at a glance."""
+    figures = {}
+    if "growth" in metrics:
+        figures = {"answer": _answer(metrics), "layers": _layers(metrics)}
+    figures |= figures_of_depth.plots(metrics)
+    if "growth" in metrics:
+        figures |= {
+            "memories": _memories(metrics),
+            "explosions": _explosions(metrics),
+            "gates": _gates(metrics),
+        }
+    return figures | figures_of_recall.plots(metrics)
 
 
 def _answer(metrics: Metrics) -> "Figure":
@@ -88,36 +88,17 @@ def _style_of_net(arm: str) -> dict:
 
 def _layers(metrics: Metrics) -> "Figure":
     figure = new_figure(
-        12,
+        9,
         6.4,
         "The gradient that reaches the first of 20 layers or steps over that of the "
         "last; a dot per seed, a bar for the mean. Gray: neither a tenth nor ten "
-        "times. Right: the gradient in every layer of residual networks and their "
-        "plain twins, over that of the last.",
+        "times.",
     )
-    grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))
     logs = shown(metrics, "log-ratios")  # [seed, activation, init, net]
+    rows = figure.subplots(2, 1)
     for row, what in enumerate(("MLP, layers", "RNN, steps")):
-        axes = figure.add_subplot(grid[row, 0])
-        _ratios(axes, logs[..., row], what)
-        if row == 0:
-            axes.legend(fontsize=8, loc="lower center", ncols=3)
-    axes = figure.add_subplot(grid[:, 1])
-    for place, name in enumerate(residual.DESIGNS):
-        profile = shown(metrics, f"gradient-by-layer/{name}")
-        axes.plot(
-            np.arange(1, len(profile) + 1),
-            profile - profile[-1],
-            color=COLORS[place],
-            marker=MARKERS[place],
-            ms=4,
-            label=name.replace("-", ", "),
-        )
-    axes.axhspan(-1, 1, color=SHADE, lw=0)
-    axes.set_xlabel("layer")
-    axes.set_ylabel("log10 of the gradient over that of the last layer")
-    axes.set_title("ResNet at initialization")
-    axes.legend(fontsize=8)
+        _ratios(rows[row], logs[..., row], what)
+    rows[0].legend(fontsize=8, loc="lower center", ncols=3)
     return figure
 
 

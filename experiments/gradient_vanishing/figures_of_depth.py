@@ -21,27 +21,48 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def depth(metrics: Metrics) -> "Figure":
-    """Four questions about depth, a panel each."""
+def plots(metrics: Metrics) -> "dict[str, Figure]":
+    """Every figure of those rows that were measured."""
+    figures = {}
+    if "resnet-steps" in metrics:
+        figures["resnets"] = _resnets(metrics)
+    if "train-errors" in metrics:
+        figures |= {"depth": _depth(metrics), "starving": _starving(metrics)}
+    if "optima" in metrics:
+        figures["optima"] = _optima(metrics)
+    return figures
+
+
+def _resnets(metrics: Metrics) -> "Figure":
     figure = new_figure(
         11,
-        7,
-        "Trained on digits; faint lines and dots are seeds (bottom left: restarts of "
-        "all seeds), strong lines and bars their means, geometric ones of changes and "
-        "losses. Top right: the norm of the change of each kernel over the norm it "
-        f"began with. Bottom left: {optima.WIDTH} units per layer, where the gradient "
-        "is below a thousandth of that at the start. Bottom right: a residual network "
-        "and its plain twin.",
+        3.8,
+        "A residual network, its plain twin and one of sigmoids without batch norm. "
+        "Left: the gradient in every layer before training, mean of the seeds; gray: "
+        "within a tenth to ten times that of the last layer. Right: trained on digits; "
+        "a dot per seed, a bar for the mean.",
     )
-    panels = figure.subplots(2, 2)
-    _race(panels[0, 0], metrics)
-    _changes(panels[0, 1], metrics)
-    _optima(panels[1, 0], metrics)
-    _resnets(panels[1, 1], metrics)
+    left, right = figure.subplots(1, 2)
+    _gradients_by_layer(left, metrics)
+    _learned(right, metrics)
     return figure
 
 
-def starving(metrics: Metrics) -> "Figure":
+def _depth(metrics: Metrics) -> "Figure":
+    figure = new_figure(
+        11,
+        3.8,
+        "Trained on digits; faint lines and dots are seeds, strong lines their means, "
+        "geometric ones of changes. Right: the norm of the change of each kernel over "
+        "the norm it began with.",
+    )
+    left, right = figure.subplots(1, 2)
+    _race(left, metrics)
+    _changes(right, metrics)
+    return figure
+
+
+def _starving(metrics: Metrics) -> "Figure":
     """Whether the first layer keeps up, and whether anything is learned, by rate."""
     figure = new_figure(
         9,
@@ -121,7 +142,15 @@ def _changes(axes: "Axes", metrics: Metrics) -> None:
     axes.legend(fontsize=8, ncols=2, loc="upper right")
 
 
-def _optima(axes: "Axes", metrics: Metrics) -> None:
+def _optima(metrics: Metrics) -> "Figure":
+    figure = new_figure(
+        6,
+        3.8,
+        f"Nets of {optima.WIDTH} units per layer, trained on digits until the gradient "
+        "is below a thousandth of that at the start; a dot per restart of all seeds, "
+        "a line through the geometric means.",
+    )
+    axes = figure.subplots()
     losses = shown(metrics, "optima")  # [seed, depth, restart]
     for place, layers in enumerate(optima.DEPTHS):
         every = losses[:, place].ravel()
@@ -135,12 +164,31 @@ def _optima(axes: "Axes", metrics: Metrics) -> None:
     names = [f"{d}\n{n}" for d, n in zip(optima.DEPTHS, numbers, strict=True)]
     axes.set_xticks(optima.DEPTHS, names)
     axes.set_xlabel("hidden layers, and parameters")
-    axes.set_ylabel("train loss at the end")
+    axes.set_ylabel("train loss at the end, nats")
     axes.set_title("Where small nets end")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _gradients_by_layer(axes: "Axes", metrics: Metrics) -> None:
+    for place, name in enumerate(residual.DESIGNS):
+        profile = shown(metrics, f"gradient-by-layer/{name}")
+        axes.plot(
+            np.arange(1, len(profile) + 1),
+            profile - profile[-1],
+            color=COLORS[place],
+            marker=MARKERS[place],
+            ms=4,
+            label=name.replace("-", ", "),
+        )
+    axes.axhspan(-1, 1, color=SHADE, lw=0)
+    axes.set_xlabel("layer")
+    axes.set_ylabel("log10 of the gradient\nover that of the last layer")
+    axes.set_title("At initialization")
     axes.legend(fontsize=8)
 
 
-def _resnets(axes: "Axes", metrics: Metrics) -> None:
+def _learned(axes: "Axes", metrics: Metrics) -> None:
     for place, name in enumerate(residual.RATES):
         errors = np.asarray(metrics[f"train-error/{name}"])
         mean = errors.mean()

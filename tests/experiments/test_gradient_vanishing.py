@@ -259,6 +259,8 @@ def test_the_readme_tells_of_how_deep_a_network_and_when_its_gradient_is_measure
         ("restarts", 0, "expected restarts in 1 to 1000000, got 0"),
         ("iterations", 0, "expected iterations in 1 to 1000000, got 0"),
         ("resnet_steps", 0, "expected resnet_steps in 1 to 1000000, got 0"),
+        ("topics", "depths", "expected topics as all or from initial, .*'depths'"),
+        ("topics", "depth,depth", "each once, got 'depth,depth'"),
     ],
 )
 def test_bad_settings_are_refused_by_name(field, value, message):

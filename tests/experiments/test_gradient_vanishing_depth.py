@@ -15,14 +15,11 @@ from experiments import gradient_vanishing
 from experiments.gradient_vanishing import (
     CLAIMS,
     descent,
-    figures_of_depth,
     learning,
-    optima,
     residual,
 )
 from experiments.gradient_vanishing.claims_of_depth import TRAINED_DEPTH
 from experiments.gradient_vanishing.descent import Arm
-from experiments.harness.claims import Shown
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 from experiments.harness.verdicts import judge
@@ -262,30 +259,3 @@ def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch):
     learned: Any = residual.learning("plain", keys(0, 1), LAB, split(), 8, 3)
     assert learned["train-error/plain"].tolist() == [25]
     np.testing.assert_allclose(calls[0][-1], [residual.RATES["plain"]])
-
-
-def test_the_figure_of_depth_shows_every_arm():
-    draw = np.random.default_rng(0)
-    shown = {
-        "train-errors": draw.uniform(0, 100, (3, 2, 50)),
-        "steps-to-goal": draw.integers(1, 50, (3, 2)),
-        "changes/sgd": draw.uniform(0.01, 1, (2, 2, 6)),
-        "changes/adam": draw.uniform(0.01, 1, (2, 2, 6)),
-        "optima": draw.uniform(0.2, 0.3, (2, len(optima.DEPTHS), 3)),
-        "gradient-by-layer/plain": np.zeros(7),
-        "optima-parameters": np.arange(len(optima.DEPTHS)),
-        "resnet-steps": np.asarray([5]),
-        "change-ratios-by-rate": draw.normal(size=(len(learning.RATES), 2)),
-        "errors-by-rate": draw.uniform(0, 90, (len(learning.RATES), 2)),
-    }
-    metrics: Any = {name: Shown(each, name) for name, each in shown.items()} | {
-        f"train-error/{name}": np.ones(2) for name in residual.RATES
-    }
-    race, changes, *_ = figures_of_depth.depth(metrics).axes
-    labels = race.get_legend_handles_labels()[1]
-    assert [label.split(":")[0] for label in labels] == list(learning.RACERS)
-    assert len(changes.get_legend_handles_labels()[1]) == 4
-    ratio, error = figures_of_depth.starving(metrics).axes
-    for axes, name in ((ratio, "change-ratios-by-rate"), (error, "errors-by-rate")):
-        mean: Any = axes.get_lines()[2].get_ydata()
-        np.testing.assert_allclose(mean, shown[name].mean(1))

@@ -141,7 +141,7 @@ def test_newtons_method_gets_a_twentieth_of_the_iterations(
         gradient_vanishing.optima, "optima", lambda *each: seen.append(each)
     )
     config = gradient_vanishing.Config(iterations=iterations)
-    gradient_vanishing._trained(keys(0, 1), config, LAB, split())["optima"]()
+    gradient_vanishing._trained(keys(0, 1), config, LAB, split())["optima"]["optima"]()
     assert seen[0][-1] == (iterations, newton)
 
 

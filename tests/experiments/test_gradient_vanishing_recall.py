@@ -252,5 +252,6 @@ def test_a_state_is_overwritten_where_a_probe_that_works_finds_nothing():
 
 @pytest.mark.parametrize("field", ["recall_steps", "clipped_runs"])
 def test_bad_settings_of_trained_recurrent_nets_are_refused_by_name(field):
+    wrong: Any = {field: 0}
     with pytest.raises(ValueError, match=f"expected {field} in 1 to"):
-        Config(**{field: 0})
+        Config(**wrong)

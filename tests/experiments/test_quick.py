@@ -23,7 +23,7 @@ OTHERS = {
     "receptive_field": (("--steps=5",), 5),
     "long_range_memory": (("--num_held_out=10",), 4),
     "convolution_speed": (("--windows=3,9", "--crossover=3,21"), 4),
-    "gradient_vanishing": (("--depth=8",), 11),
+    "gradient_vanishing": (("--topics=all",), 13),
     "pooling_statistics": (("--steps=10", "--limit=20"), 5),
     "strong_prior": (("--steps=6", "--limit=20"), 4),
 }
