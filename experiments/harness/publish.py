@@ -108,9 +108,11 @@ def render_results(results: Path) -> str:
         found = list(filter(Path.is_file, paths))
         if found and found[0] != paths[0]:  # published with flags only
             sections.append(f"### {place.name}\n")
-        for path in found:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            sections.append(_section(result, path.parent, results.parent))
+        read = {path: json.loads(path.read_text(encoding="utf-8")) for path in found}
+        usual = read.get(paths[0])
+        for path, result in read.items():
+            other = _otherwise(result, usual) if usual else ""
+            sections.append(_section(result, path.parent, results.parent, other))
     return "\n".join(sections)
 
 
@@ -177,7 +179,26 @@ def _around(readme: Path) -> tuple[str, str]:
     return before, after
 
 
-def _section(result: Record, folder: Path, root: Path) -> str:
+def _otherwise(result: Record, usual: Record) -> str:
+    """Which claims the flags of a run decide in another way than the run without."""
+    if result is usual:
+        return ""
+    before = {each["id"]: each["verdict"] for each in usual["claims"]}
+    pairs = {
+        claim["id"]: (claim["verdict"], before.get(claim["id"], "not measured"))
+        for claim in result["claims"]
+    }
+    changed = [
+        f"{name} {here} ({there})"
+        for name, (here, there) in pairs.items()
+        if here != there and "not measured" not in (here, there)
+    ]
+    if not changed:
+        return "Every verdict is the one without these flags."
+    return f"Verdicts that differ (without these flags): {', '.join(changed)}."
+
+
+def _section(result: Record, folder: Path, root: Path, otherwise: str = "") -> str:
     """One result, in its folder below that of README.md."""
     place = folder.relative_to(root).as_posix()
     has_tables = (folder / TABLES).is_file()
@@ -200,6 +221,7 @@ def _section(result: Record, folder: Path, root: Path) -> str:
             *(_HEADER if groups else ()),
             *(_row(row, claims) for row, claims in groups.items()),
             *([""] if groups else ()),
+            *((otherwise, "") if otherwise else ()),
         ]
     )
 

@@ -130,6 +130,31 @@ def test_a_run_with_flags_lies_below_and_shows_what_it_measured(
     assert below.startswith("`--shift=2.5`\n\n[4 claims: ")
     assert "(results/toy/shift-2.5/result.json)" in below
     assert "not measured" not in below
+    assert "Verdicts that differ (without these flags): " in below
+    assert "without these flags" not in plain
+
+
+def test_readme_names_the_verdicts_that_flags_change(
+    launch: Launch, folder: Path, out: Path, root: Path
+):
+    words = ("--exp=toy", f"--out={out}")
+    for more in ((), ("--shift=2.5",)):
+        assert launch(*words, *more).code == 0
+    for run in out.glob("toy/*"):
+        publish.publish(run, root, folder)
+    path = root / "results/toy/result.json"
+    usual = json.loads((path.parent / "shift-2.5/result.json").read_text())
+    path.write_text(json.dumps(usual))
+    same = "Every verdict is the one without these flags."
+    assert same in publish.render_results(root / "results")
+    changed, absent = usual["claims"][:2]
+    was, changed["verdict"] = changed["verdict"], "invalid"
+    absent["verdict"] = "not measured"
+    path.write_text(json.dumps(usual))
+    line = (
+        f"Verdicts that differ (without these flags): {changed['id']} {was} (invalid)."
+    )
+    assert line in publish.render_results(root / "results")
 
 
 def test_a_run_with_flags_has_a_heading_where_the_experiment_has_none(
