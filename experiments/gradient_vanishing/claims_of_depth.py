@@ -135,6 +135,7 @@ _MOTIVATION = Claim(
     relation="<",
     threshold=0.5,
     unit="points",
+    replicate="net",
     controls=(
         Control(
             id="resnet-motivation:plain-keeps",

@@ -9,7 +9,7 @@ _WHICH = {
 }
 
 
-def _near(name: str, statement: str, metric: str) -> Control:
+def _near(name: str, statement: str, metric: str, replicate: str = "seed") -> Control:
     """Gates that are known to be near 0 or 1."""
     return Control(
         id=f"{_ROW}/{name}",
@@ -17,6 +17,7 @@ def _near(name: str, statement: str, metric: str) -> Control:
         metric=metric,
         relation=">",
         threshold=0.5,
+        replicate=replicate,
     )
 
 
@@ -54,6 +55,7 @@ def _trained(which: str) -> Claim:
         metric=f"gates-saturated/{arm}",
         relation=">",
         threshold=0.5,
+        replicate="net",
         controls=(
             Control(
                 id=f"{_ROW}/{arm}:learned",
@@ -63,6 +65,7 @@ def _trained(which: str) -> Claim:
                 threshold=90.0,
                 unit="%",
                 estimate="accuracy",
+                replicate="net",
             ),
             Control(
                 id=f"{_ROW}/{arm}:before",
@@ -70,11 +73,13 @@ def _trained(which: str) -> Claim:
                 metric=f"gates-saturated/un{arm}",
                 relation="<",
                 threshold=0.5,
+                replicate="net",
             ),
             _near(
                 f"{arm}:forget-bias-3",
                 "The forget gates, of bias 3, are so before training.",
                 "forget-gate-saturated/untrained",
+                "net",
             ),
         ),
     )

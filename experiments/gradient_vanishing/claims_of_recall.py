@@ -86,6 +86,7 @@ def _read(
         threshold=least,
         unit="%",
         estimate="accuracy",
+        replicate="net",
     )
 
 
@@ -112,6 +113,7 @@ def _blind(row: str, arm: str) -> Control:
         threshold=_SHUFFLED,
         unit="%",
         estimate="accuracy",
+        replicate="net",
     )
 
 
@@ -132,6 +134,7 @@ def _overwritten(cell: str, task: str) -> Claim:
         threshold=_SHUFFLED,
         unit="%",
         estimate="accuracy",
+        replicate="net",
         controls=(_able(row, cell, task), _blind(row, f"{cell}-{task}")),
     )
 
@@ -146,6 +149,7 @@ _REMEMBERS = Control(
     threshold=10.0,
     unit="points",
     estimate="accuracy",
+    replicate="net",
 )
 _READINGS: tuple[tuple[str, str, Expected, tuple[str, str], Relation], ...] = (
     (
@@ -177,6 +181,7 @@ _ACTIVATIONS = tuple(
                 threshold=-2.0,
                 unit="points",
                 estimate="accuracy",
+                replicate="net",
             )
             for net in nets
         ),

@@ -40,7 +40,7 @@ def _resnets(metrics: Metrics) -> "Figure":
         "A residual network, its plain twin and one of sigmoids without batch norm. "
         "Left: the gradient in every layer before training, mean of the seeds; gray: "
         "within a tenth to ten times that of the last layer. Right: trained on digits; "
-        "a dot per seed, a bar for the mean.",
+        "a dot per net, a bar for the mean.",
     )
     left, right = figure.subplots(1, 2)
     _gradients_by_layer(left, metrics)

@@ -52,7 +52,7 @@ def _recall(metrics: Metrics) -> "Figure":
         4.4,
         f"Left: how often nets name the first of {LENGTH} symbols. Right: how often a "
         "linear probe finds the first symbol in the last state, after training to name "
-        "the first symbol or the last. A dot per seed, a bar for the mean.",
+        "the first symbol or the last. A dot per net, a bar for the mean.",
     )
     left, right = figure.subplots(1, 2, width_ratios=(1.6, 1), sharey=True)
     for place, name in enumerate(NETS):
@@ -178,7 +178,7 @@ def _trained_gates(metrics: Metrics) -> "Figure":
         10,
         4.6,
         "Values of an LSTM's gates before and after training on first-symbol recall, "
-        "over steps, units, sequences and seeds. Orange: within 0.1 of 0 or 1.",
+        "over steps, units, sequences and nets. Orange: within 0.1 of 0 or 1.",
     )
     panels = figure.subplots(2, len(GATES), sharex=True, sharey=True)
     middle = (np.arange(BINS) + 0.5) / BINS

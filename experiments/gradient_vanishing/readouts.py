@@ -49,9 +49,9 @@ VARIANTS = tuple(name for name in NETS if name not in CELLS)
 
 
 class Trained(NamedTuple):
-    """One arm after training, over seeds.
+    """One arm after training, over nets: trainings of every seed.
 
-    right: [seeds, N], whether the net names the symbol asked for; states: [seeds, 2, M
+    right: [nets, N], whether the net names the symbol asked for; states: [nets, 2, M
     + N, WIDTH], h_1 and h_T of the sequences of FITTED and TEST; gates: shares near 0
     or 1 and histograms, before and after training, of LSTMs.
     """
@@ -77,7 +77,7 @@ def train(keys: Array, lab: Lab, name: str, task: str, steps: int) -> Trained:
 
 @partial(brief, static_argnames="net")
 def _looked_at(params: Array, symbols: Array, net: Net) -> tuple[Array, Array]:
-    """The answers [seeds, N] and the states h_1 and h_T [seeds, 2, N, WIDTH]."""
+    """The answers [nets, N] and the states h_1 and h_T [nets, 2, N, WIDTH]."""
 
     def look(params: Array) -> tuple[Array, Array]:
         tree = net.tree(params)
@@ -89,7 +89,7 @@ def _looked_at(params: Array, symbols: Array, net: Net) -> tuple[Array, Array]:
 
 
 def _gates(net: Net, *params: Array) -> dict[str, np.ndarray]:
-    """shares [seeds, before and after, gate] near 0 or 1; histograms [..., bin]."""
+    """shares [nets, before and after, gate] near 0 or 1; histograms [..., bin]."""
 
     def look(each: Array, symbols: Array) -> tuple[Array, Array]:
         def one(params: Array) -> tuple[Array, Array]:
@@ -135,7 +135,7 @@ def _probed(net: Trained, time: int, place: int, labels: np.ndarray) -> np.ndarr
     """100 where a probe fitted to the labels finds the symbol at `place` in h_time.
 
     Returns:
-        [seeds, N]
+        [nets, N]
     """
     cut = len(FITTED)
     answers = [
@@ -181,8 +181,8 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
         after fitting to shuffled symbols; probe-soon/{cell}-needed: the first from h_1;
         named/{cell}-unneeded: the last, by the net itself; recall/{net}: the first, by
         the net itself; {net}-less-lstm, lstm-less-rnn, all in points per test sequence;
-        gates-saturated/{untrained, trained} [seeds], of all gates, and with
-        -input-output of those alone; forget-gate-saturated/untrained [seeds].
+        gates-saturated/{untrained, trained} [nets], of all gates, and with
+        -input-output of those alone; forget-gate-saturated/untrained [nets].
     """
     trained = {name: metrics.pop(name) for name in (*ARMS, *VARIANTS)}
     found: dict[str, Any] = {}
@@ -210,7 +210,7 @@ def with_readouts(metrics: dict[str, Any]) -> Metrics:
 
 def _shown(lstm: Trained, right: dict[str, np.ndarray]) -> dict[str, Any]:
     assert lstm.gates is not None
-    shares = lstm.gates["shares"]  # [seed, before and after, gate]
+    shares = lstm.gates["shares"]  # [net, before and after, gate]
     some = shares[..., [GATES.index(name) for name in NOT_FORGET]]
     return {
         "gates-saturated/untrained": shares[:, 0].mean(-1),
@@ -220,7 +220,7 @@ def _shown(lstm: Trained, right: dict[str, np.ndarray]) -> dict[str, Any]:
         "forget-gate-saturated/untrained": shares[:, 0, GATES.index("f")],
         "recall-accuracies": Shown(
             np.stack([points.mean(1) for points in right.values()], 1),
-            f"accuracy of first-symbol recall [seed; {', '.join(right)}]",
+            f"accuracy of first-symbol recall [net; {', '.join(right)}]",
             "%",
         ),
         "trained-gates": Shown(

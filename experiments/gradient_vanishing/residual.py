@@ -152,7 +152,7 @@ def train(
 def learning(
     name: str, keys: Array, lab: Lab, digits: Split, depth: int, steps: int
 ) -> Metrics:
-    """The train error of one design, in %: train-error/{name} [seeds]."""
+    """The train error of one design, in %: train-error/{name} [nets]."""
     rates = jnp.full(len(keys), RATES[name])
     errors = train(name, keys, lab, digits, digits, (depth, steps), rates)
     return {
@@ -164,7 +164,7 @@ def learning(
 
 
 def gap(metrics: Metrics) -> Metrics:
-    """resnet-motivation: plain-less-residual [seeds], points of train error."""
+    """resnet-motivation: plain-less-residual [nets], points of train error."""
     plain, residual = (
         np.asarray(metrics[f"train-error/{name}"]) for name in ("plain", "residual")
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.ops import rnn
+from experiments import gradient_vanishing
 from experiments.gradient_vanishing import (
     Config,
     near_steps,
@@ -15,6 +16,7 @@ from experiments.gradient_vanishing import (
     recall,
 )
 from experiments.gradient_vanishing.claims_of_recall import RECALL
+from experiments.gradient_vanishing.images import small
 from experiments.harness.claims import Images
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
@@ -250,8 +252,19 @@ def test_a_state_is_overwritten_where_a_probe_that_works_finds_nothing():
     assert verdict(**{"probe-shuffled/rnn-needed": 30.0}) == "invalid"
 
 
-@pytest.mark.parametrize("field", ["recall_steps", "clipped_runs"])
+@pytest.mark.parametrize("field", ["recall_steps", "clipped_runs", "trainings"])
 def test_bad_settings_of_trained_recurrent_nets_are_refused_by_name(field):
     wrong: Any = {field: 0}
     with pytest.raises(ValueError, match=f"expected {field} in 1 to"):
         Config(**wrong)
+
+
+def test_every_seed_trains_as_many_nets_as_asked(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        readouts, "measurements", lambda keys, *_: given.extend(keys) or {}
+    )
+    lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
+    digits = small(lab.data().train)
+    gradient_vanishing._trained(keys(0, 2), Config(trainings=3), lab, digits)
+    assert len({str(jax.random.key_data(key)) for key in given}) == 6
