@@ -14,14 +14,14 @@ and maximum are compared, pools are 2x2 and signals are these maps.
 With and without pools are counted parameters, receptive fields and products. A pool
 is a convolution if it has a kernel, f(x) = k * x, and then f(x + y) = f(x) + f(y).
 
-Seeds draw nets, U(0, 1), and 200 of the test images.
+Seeds draw nets, U(0, 1), and 100 of the test images.
 
 Expected: of all pools the maximum alone leaves outputs unchanged, and that of U(0, 1)
 (k - 1) / (k + 1) of them; which of average and maximum changes less depends on whether
 one counts changes or measures them. Only a dense layer behind a pool has fewer
 parameters.
 
-Takes one minute for 5 seeds on 2 CPU cores, a third of one with --quick. Data: digits
+Takes a few minutes for 5 seeds on 2 CPU cores, half of one with --quick. Data: digits
 (default) or mnist.
 """
 

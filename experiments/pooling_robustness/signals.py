@@ -22,6 +22,7 @@ Letters: N images, H edge of the array, C channels, S signals. A channel's own e
 be smaller than H; zeros fill the rest, and windows that meet them do not count.
 """
 
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -71,11 +72,11 @@ class Sums(NamedTuple):
       spread: mean (y - ȳ)² [size, row, signal].
     """
 
-    same: Array
-    varying: Array
-    squares: Array
-    power: Array
-    spread: Array
+    same: Any
+    varying: Any
+    squares: Any
+    power: Any
+    spread: Any
 
 
 def pools(inputs: Array, size: int) -> dict[str, Array]:
@@ -159,12 +160,12 @@ def sums_of(inputs: Array, channels: Channels) -> Sums:
         every.append(jnp.stack([framed(outputs[row]) for row in ROWS]))
         least.append(framed(min_pool(inputs, (size, size))))
     windows = jnp.stack(every), jnp.stack(least), jnp.asarray(SIZES)
-    return jax.lax.map(lambda each: _sums_of_size(*each, channels), windows)
+    return jax.lax.map(partial(_sums_of_size, channels), windows)
 
 
-def _sums_of_size(every: Array, least: Array, size: Array, channels: Channels) -> Sums:
-    """Of what all rows give of windows of one size [row, N, H, H, C]."""
-    edges, signals = channels
+def _sums_of_size(channels: Channels, windows: tuple[Array, Array, Array]) -> Sums:
+    """Of what all rows give [row, N, H, H, C], the least values, and the size."""
+    (edges, signals), (every, least, size) = channels, windows
     number, length = least.shape[:2]
     whole = inside(edges, length, size)
     pairs = [inside(edges, length, size, axis) for axis in AXES]

@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.harness.claims import Shown
+from experiments.harness.figures import COLORS
 from experiments.harness.seeds import keys
 from experiments.pooling_robustness import CLAIMS, Config, counts, laws, signals
+from experiments.pooling_robustness import figures_of_signals as figures
 from experiments.pooling_robustness import signals_results as results
 from experiments.pooling_robustness.claims import ORDER
 from experiments.pooling_robustness.claims_of_signals import CLAIMS_OF_SIGNALS
@@ -183,11 +186,11 @@ def test_metrics_of_known_tables():
     for name in ("relative", "centered"):
         most, mean = of_maps[name]
         np.testing.assert_array_equal(metrics[f"{name}-avg-over-max"], mean / most)
-    metrics = results._exact(tables)
+    exact: Any = results._exact(tables)
     shares = tables["shares"][:, :, 0, 0] - [1 / 3, 2 / 4, 3 / 5, 7 / 9]
-    np.testing.assert_allclose(metrics["max-closed-form"].values, shares)
+    np.testing.assert_allclose(exact["max-closed-form"].values, shares)
     centered = tables["centered"][:, :, 1, 0] - [1, (2 / 3) ** 0.5, 0.5**0.5, 0.5]
-    np.testing.assert_allclose(metrics["avg-closed-form"].values, centered)
+    np.testing.assert_allclose(exact["avg-closed-form"].values, centered)
 
 
 def test_parameters_with_pools_and_without():
@@ -262,3 +265,38 @@ def test_an_average_is_a_convolution_and_a_maximum_is_not(monkeypatch):
 def test_bad_settings_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         Config(**{field: value})
+
+
+def test_what_is_framed_is_above_half_and_above_subsampling():
+    """Five seeds; what varies from seed to seed reaches below one half."""
+    shares = np.full((5, 4, 6, 4), 0.4)
+    shares[:, 3, 0, 0] = 0.8
+    shares[:, 1, 2, 1], shares[:, 1, 5, 1] = 0.8, 0.9  # subsampling leaves more
+    shares[:, 2, 1, 2] = [0.2, 0.9, 0.4, 0.8, 0.6]
+    figure = figures.outputs_unchanged({"shares-unchanged": Shown(shares, "shares")})
+    framed = [
+        (place, line.get_xdata().mean().round(), line.get_ydata().mean().round())
+        for place, axes in enumerate(figure.axes)
+        for line in axes.lines
+        if line.get_color() == COLORS[1]
+    ]
+    assert [(place, x) for place, x, _ in framed] == [(0, 3)]
+    words = [text.get_text() for text in figure.axes[1].texts]
+    assert (words[2 * 4 + 1], words[5 * 4 + 1]) == ("80", "90")
+
+
+def test_ratios_say_by_their_color_whether_the_average_is_less_invariant():
+    shares = np.full((5, 4, 6, 4), 0.5)
+    shares[:, 0, 1, 2] = 0.1
+    metrics = {
+        "shares-unchanged": Shown(shares, "shares"),
+        "relative-avg-over-max": np.asarray([0.9, 1.1, 1.0, 0.95, 1.05]),
+        "centered-avg-over-max": np.full(5, 0.8),
+        figures.LOGITS: np.full(5, 1.3),
+    }
+    axes = figures.new_figure(4, 4, "").subplots()
+    figures._ratios(axes, metrics)
+    means = [line for line in axes.lines if line.get_marker() == "o"]
+    colors = [line.get_color() for line in means]
+    assert colors == [figures.HOLDS, figures.OPEN, figures.FAILS, figures.HOLDS]
+    assert [text.get_text() for text in axes.texts] == ["1.80", "1.00", "0.80", "1.30"]
