@@ -174,10 +174,11 @@ def _half_pixel(metrics: Metrics) -> "Figure":
     shares = shown(metrics, "half-pixel-agreements")
     for place, values in enumerate(shares.T):
         mean = float(values.mean())
-        dots(axes, place, values, mean, COLORS[place], f"{mean:.1f}")
+        dots(axes, place, values, mean, COLORS[place])
+        axes.text(place + 0.33, mean, f"{mean:.1f}", va="center", fontsize=9)
     axes.axhline(99, color="black", lw=1, ls="--")
     axes.set_xticks(range(3), ("down", "right", "both"))
-    axes.set_xlim(-0.6, 2.6)
+    axes.set_xlim(-0.6, 2.8)
     axes.margins(y=0.15)
     axes.set_xlabel("shift by half a pixel")
     axes.set_ylabel("same class, %")
@@ -201,5 +202,6 @@ def _images(metrics: Metrics) -> "Figure":
             axes.imshow(images[column, row], cmap="gray_r", vmin=0, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
+            axes.spines[:].set_visible(True)
         grid[0, column].set_title(WORDS[kind])
     return figure

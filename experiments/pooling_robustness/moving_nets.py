@@ -8,7 +8,8 @@
     dense-max   the largest of each 2x2 window at every pixel: nothing shrinks
     none        no pool, no stride
     circular    polyphase, circular padding, a global mean on top: all layers commute
-                with circular shifts, so a shift by whole pixels changes no logit
+                with circular shifts, so a shift by whole pixels changes no logit;
+                8 and 32 maps, as their means are all that the dense layers get
     max-normalized, average-normalized
                 each pooled image brought to mean 0 and variance 1 behind every pool
 
@@ -68,7 +69,7 @@ NETS: dict[str, LeNet] = {
     **{arm: MODELS[arm] for arm in SHIFTED},
     "dense-max": LeNet(pool=dense_max),
     "circular": MODELS["polyphase"].clone(
-        features=(16, 32), head="global", padding="CIRCULAR"
+        features=(8, 32), head="global", padding="CIRCULAR"
     ),
     "max-normalized": LeNet(pool=_max_normalized),
     "average-normalized": LeNet(pool=_average_normalized),

@@ -22,7 +22,7 @@ from experiments.strong_prior.tuning import NUM_SEEDS, SEED, held_out
 
 HELD_OUT = 5  # one image in so many
 TRIED = (1e-3, 2e-3, 5e-3, 1e-2)
-STEPS, NUM_TRAIN = 500, 3000  # of a run, where no other are given
+STEPS, NUM_TRAIN = 300, 3000  # of a run, where no other are given
 
 
 def validation_errors(lab: Lab, task: Task, arm: str, steps: int) -> np.ndarray:

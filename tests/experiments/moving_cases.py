@@ -85,7 +85,7 @@ def net(
 # What each arm loses by moving, in points.
 LOST = {
     "max": {"2px": 20.0, "scale": 10.0, "rotation": 12.0},
-    "strided": {"2px": 30.0, "scale": 20.0, "rotation": 22.0},
+    "strided": {"2px": 30.0, "scale": 22.0, "rotation": 26.0},
     "average": {"2px": 24.0, "scale": 12.0, "rotation": 14.0},
     "blur": {"2px": 15.0, "scale": 9.0, "rotation": 11.0},
     "polyphase": {"2px": 18.0, "scale": 9.0, "rotation": 11.0},
