@@ -106,7 +106,7 @@ def _outlines(metrics: Metrics) -> "Figure":
         "of the seeds with its 95 % interval; the statement allows to lose what is "
         "shaded. The net of whole pictures alone sees filtered ones.",
     )
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1, 2.6)))
+    above, below = cast(Any, figure).subfigures(2, 1, height_ratios=(1, 2.6))
     _pictures(above, shown(metrics, "outline-pictures"))
     left, right = below.subplots(1, 2, sharey=True)
     curve, passes = shown(metrics, "outline-curve"), shown(metrics, "filter-curve")
