@@ -203,9 +203,9 @@ def test_the_crosses_are_where_the_pooled_net_has_the_accuracy_of_its_twin():
     figures._learning_curves(axes, metrics, curves)
     crosses: Any
     (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
-    expected = 1200 / metrics["samples-ratio"]
-    np.testing.assert_allclose(crosses.get_xydata()[:, 0], expected)
-    np.testing.assert_allclose(crosses.get_xydata()[:, 1], curves[1, -1])
+    drawn = np.asarray(crosses.get_xydata())
+    np.testing.assert_allclose(drawn[:, 0], 1200 / metrics["samples-ratio"])
+    np.testing.assert_allclose(drawn[:, 1], curves[1, -1])
 
 
 def test_unknown_tasks_are_refused():
