@@ -119,7 +119,7 @@ def test_every_claim_can_be_refuted():
     ("name", "values", "row"),
     [
         ("learned/field-pooled", np.full(5, 80.0), "presence-not-location"),
-        ("learned/location-pooled", np.full(5, 80.0), "presence-not-location"),
+        ("learned/location-strided", np.full(5, 80.0), "presence-not-location"),
         ("twins-ratio", np.asarray([1.1]), "presence-not-location"),
         ("learned/field-strided", np.full(5, 80.0), "efficiency/true-prior"),
         ("accuracy/field-strided", np.full(5, 15.0), "efficiency/true-prior"),
