@@ -52,7 +52,7 @@ def _field(metrics: Metrics) -> "Figure":
         10.5,
         4.4,
         "A digit at a random place of a field. Left: both tasks at the most training "
-        "images, a dot per seed; the numbers are means. Right: which digit, over the "
+        "images, a dot per seed; the numbers are means, chance is near 10 %. Right: which digit, over the "
         "number of training images, mean of the seeds with its 95 % interval; the "
         "dashed line is what the strided twin has at n0, the crosses are where each "
         "seed's pooled net gets there, n*.",
@@ -65,14 +65,10 @@ def _field(metrics: Metrics) -> "Figure":
             mean = values.mean()
             place = 2 * task + 0.8 * number
             dots(left, place, values, mean, COLORS[number], f"{mean:.1f}")
-    for number, net in enumerate(TWINS):
-        left.plot([], [], "o", color=COLORS[number], label=NAMES[net])
-    left.axhline(10, color="black", lw=1, ls=":")
     left.set_xticks([0.4, 2.4], ["which digit", "where it is"])
     left.set_ylim(0, 108)
     left.set_ylabel("test accuracy, %")
     left.set_title("Presence or location?")
-    left.legend(fontsize=9, loc="lower right")
     _learning_curves(right, metrics, curves)
     return figure
 
@@ -130,7 +126,7 @@ def _outlines(metrics: Metrics) -> "Figure":
         axes.axhspan(whole - MARGIN, whole, color=SHADE, lw=0, zorder=0)
         axes.axhline(10, color="black", lw=1, ls=":")
         axes.set_ylim(0, 104)
-        axes.legend(fontsize=9, loc="lower left")
+        axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.12))
     return figure
 
 
@@ -177,7 +173,7 @@ def _local(metrics: Metrics) -> "Figure":
         if len(points) > 1:
             ends = full + np.asarray(accuracy_interval(points))
             axes.plot(2 * [place - 0.38], ends, color=COLORS[0], lw=2)
-    bottom = min(test.min(), train.min())
+    bottom = min(test.min(), train.min(), full - MARGIN)
     low = bottom - 0.08 * (100 - bottom)
     axes.axhspan(low, full - MARGIN, color=SHADE, lw=0, zorder=0)
     axes.set_ylim(low, 101)
