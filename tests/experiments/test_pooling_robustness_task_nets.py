@@ -108,7 +108,7 @@ def test_a_capped_net_sees_its_pixels_and_no_more(name):
     assert net.field == int(name)
 
 
-@pytest.mark.parametrize(("width", "missed"), [(28, 0), (32, 0), (40, 7)])
+@pytest.mark.parametrize(("width", "missed"), [(32, 0), (40, 7)])
 def test_every_place_of_the_last_map_of_the_full_net_sees_the_picture(width, missed):
     """In 40x40 the lower places miss 7 rows, of which 6 are margin."""
     net = nets.LOCAL["full"]
@@ -253,17 +253,27 @@ def test_the_tuning_prints_the_worst_error_per_net_and_rate(
     monkeypatch.setattr(tuning, "NUM_SEEDS", 2)
     monkeypatch.setattr(tuning, "RATES", (1e-9, 1e-2))
     monkeypatch.setattr(tuning, "LARGEST", 100)
-    tuning.main(LAB, "all", (20, 20))
+    tuning.main(LAB, "field,patterns-9", (20, 20))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["net", "1e-09", "0.01"]
-    assert [line[0] for line in lines[1:]] == list(nets.RATES)
+    assert [line[0] for line in lines[1:]] == [
+        "field-pooled",
+        "field-strided",
+        "location-pooled",
+        "location-strided",
+        "patterns-9",
+        "patterns-full",
+    ]
     for name, unlearned, learned in lines[1:]:
         assert float(unlearned) > float(learned), name
 
 
 def test_a_net_of_outlines_is_validated_on_its_own_scale(monkeypatch):
-    parts = {net.name: net.part for net in tuning.tuned(LAB, "outlines", (1, 1))}
-    assert parts == {
+    every = tuning.tuned(LAB, "all", (1, 1))
+    parts = {net.name: net.part for net in every}
+    assert list(parts) == list(nets.RATES)
+    outlines = {name: part for name, part in parts.items() if part != slice(None)}
+    assert outlines == {
         "outlines-1": slice(0, 287),
         "outlines-2": slice(287, 574),
         "outlines-4": slice(574, 861),
