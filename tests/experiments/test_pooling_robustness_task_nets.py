@@ -268,7 +268,7 @@ def test_the_tuning_prints_the_worst_error_per_net_and_rate(
         assert float(unlearned) > float(learned), name
 
 
-def test_a_net_of_outlines_is_validated_on_its_own_scale(monkeypatch):
+def test_a_net_of_outlines_is_validated_on_its_own_scale():
     every = tuning.tuned(LAB, "all", (1, 1))
     parts = {net.name: net.part for net in every}
     assert list(parts) == list(nets.RATES)
