@@ -54,8 +54,8 @@ def _field(metrics: Metrics) -> "Figure":
         "A digit at a random place of a field. Left: both tasks at the most training "
         "images, a dot per seed; the numbers are means, chance is near 10 %. Right: "
         "which digit, over the number of training images, mean of the seeds with its "
-        "95 % interval; the dashed line is what the strided twin has at n0, the crosses are where each "
-        "seed's pooled net gets there, n*.",
+        "95 % interval; the dashed line is what the strided twin has at n0, the "
+        "crosses are where each seed's pooled net gets there, n*.",
     )
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
     curves = shown(metrics, "field-curve")  # [net, size, seed]
