@@ -126,7 +126,8 @@ def _outlines(metrics: Metrics) -> "Figure":
         axes.axhspan(whole - MARGIN, whole, color=SHADE, lw=0, zorder=0)
         axes.axhline(10, color="black", lw=1, ls=":")
         axes.set_ylim(0, 104)
-        axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.12))
+    left.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.12))
+    right.legend(fontsize=9, loc="center left")
     return figure
 
 

@@ -2,8 +2,9 @@
 
 Outlines are what is left of a picture after it was shrunk: each halving is a level of a
 Gaussian pyramid, taken from the picture as it was recorded (8x8, mnist 28x28), because
-digits enlarged to 20x20 have no details that half of 20 pixels would lose. The small
-picture is enlarged onto the same canvas as the whole one.
+digits enlarged to 20x20 have no details that half of 20 pixels would lose. The picture
+first gets the margin that its canvas leaves (12x12, mnist 40x40), so that a small one
+fades into the ground: cut off at its frame it would have edges that no digit has.
 
 Shape letters: N images, H and W their edges.
 
@@ -90,13 +91,17 @@ def shrunk(split: Split, source: Source, scale: int) -> Split:
       scale: a power of 2.
 
     Returns:
-      Canvases float32 [N, W, W, 1]; for scale 1 those of the view "canvas".
+      Canvases float32 [N, W, W, 1].
     """
+    (size, width), edge = source.canvas, source.edge
+    margin = (width * edge // size - edge) // 2
+    around = ((0, 0), (margin, margin), (margin, margin), (0, 0))
     white = PRECISION * source.white
-    pixels = np.rint(split.images * white).astype(np.int64)
+    pixels = np.pad(np.rint(split.images * white).astype(np.int64), around)
+    enlarged = (edge + 2 * margin) * size // edge
     for _ in range(scale.bit_length() - 1):
         pixels = halved(pixels)
-    return Split(views.canvas(pixels, white, *source.canvas), split.labels)
+    return Split(views.canvas(pixels, white, enlarged, width), split.labels)
 
 
 def filtered(images: np.ndarray, kept: str, cutoff: float, size: int) -> np.ndarray:
