@@ -1,0 +1,126 @@
+"""Which learning rate each net of the tasks gets, on parts of the training images.
+
+    python -m experiments.pooling_robustness.tasks_tuning [--data=mnist --data_dir=DIR]
+
+prints the error in percent on validation images after all steps, the largest of three
+seeds that no verdict is from. A fifth of the training images is held out, of mnist of
+the first 5,000. The nets of the field learn as many images as are left, 1,150 or 4,000;
+those of outlines are validated on pictures of the scale that they learn.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.data import Dataset
+from cnn_jax.data.sources import find
+from experiments.harness import environment
+from experiments.harness.lab import Lab
+from experiments.harness.seeds import keys
+from experiments.harness.training import Trained
+from experiments.pooling_robustness.tasks import chosen
+from experiments.pooling_robustness.tasks_images import (
+    SCALES,
+    VIEWS,
+    field_tasks,
+    first,
+    outlines,
+)
+from experiments.pooling_robustness.tasks_nets import (
+    TWINS,
+    sizes_of,
+    train_field,
+    train_local,
+    train_outlines,
+)
+from experiments.strong_prior.tuning import HELD_OUT, held_out
+
+SEED, NUM_SEEDS = 1000, 3
+LARGEST = 5000  # images that train or validate
+FIELD_STEPS, CANVAS_STEPS = 500, 400  # those of the experiment
+RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
+
+
+class Tuned(NamedTuple):
+    """A net, trained by `train(keys, rates=rates)`; which test images validate it."""
+
+    name: str
+    train: Callable[..., Trained]
+    part: slice = slice(None)
+
+
+def validation(data: Dataset) -> Dataset:
+    """A data set whose test images are a part of its training images."""
+    few = first(data, LARGEST, 0).train
+    train, test = held_out(few, len(few.labels) // HELD_OUT)
+    return dataclasses.replace(data, train=train, test=test)
+
+
+def tuned(lab: Lab, tasks: str, steps: tuple[int, int]) -> Iterator[Tuned]:
+    """The nets of the tasks, in the order of `RATES`.
+
+    Args:
+      lab: gives data, logs and watches.
+      tasks: as in the experiment's settings.
+      steps: of the nets of the field, and of the others.
+    """
+    asked = chosen(tasks)
+    data = validation(lab.data())
+    limits = len(data.train.labels), len(data.test.labels)
+    if "field" in asked:
+        for name, task in field_tasks(data, *limits).items():
+            sizes = sizes_of(lab.data_name, task)[-1:]
+            given = {"task": task, "name": name, "steps": steps[0], "sizes": sizes}
+            for net in TWINS:
+                train = partial(train_field, lab=lab, net=net, **given)
+                yield Tuned(f"{name}-{net}", train)
+    if "outlines" in asked:
+        seen = outlines(data, find(lab.data_name), *limits)
+        for scale in SCALES:
+            start = VIEWS.index(("shrunk", scale)) * limits[1]
+            part = slice(start, start + limits[1])
+            given = {"pictures": seen, "scale": scale, "steps": steps[1]}
+            train = partial(train_outlines, lab=lab, **given)
+            yield Tuned(f"outlines-{scale}", train, part)
+    fields = [name.removeprefix("patterns-") for name in asked if "-" in name]
+    whole = validation(lab.data(view="canvas"))
+    for field in (*fields, "full") if fields else ():
+        given = {"data": whole, "field": field, "steps": steps[1]}
+        yield Tuned(f"patterns-{field}", partial(train_local, lab=lab, **given))
+
+
+def validation_errors(net: Tuned) -> np.ndarray:
+    """The largest of the seeds per rate, %."""
+    seeds = jnp.tile(keys(SEED, NUM_SEEDS), len(RATES))
+    rates = tuple(np.repeat(RATES, NUM_SEEDS).tolist())
+    wrong = net.train(seeds, rates=rates).wrong[:, net.part]
+    return 100 * wrong.mean(1).reshape(len(RATES), NUM_SEEDS).max(1)
+
+
+def line(name: str, errors: Iterable[float]) -> str:
+    """A row of the table."""
+    return " ".join([name.ljust(18), *(f"{error:7.2f}" for error in errors)])
+
+
+def main(lab: Lab, tasks: str, steps: tuple[int, int]) -> None:
+    print("net".ljust(18), *(f"{rate:>7g}" for rate in RATES), flush=True)
+    for net in tuned(lab, tasks, steps):
+        print(line(net.name, validation_errors(net)), flush=True)
+
+
+if __name__ == "__main__":
+    environment.restart()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data_dir")
+    parser.add_argument("--tasks", default="all")
+    parser.add_argument("--field_steps", type=int, default=FIELD_STEPS)
+    parser.add_argument("--canvas_steps", type=int, default=CANVAS_STEPS)
+    given = parser.parse_args()
+    silent = Lab(given.data, given.data_dir, lambda *_, **__: None, lambda *_: None)
+    main(silent, given.tasks, (given.field_steps, given.canvas_steps))
