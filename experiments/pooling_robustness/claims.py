@@ -1,7 +1,9 @@
 """What the notes state about pooling and robustness, all parts in one order."""
 
 from experiments.harness.claims import Claim
+from experiments.pooling_robustness.claims_of_moving import CLAIMS_OF_MOVING
 from experiments.pooling_robustness.claims_of_signals import CLAIMS_OF_SIGNALS
+from experiments.pooling_robustness.claims_of_tasks import CLAIMS_OF_TASKS
 
 ORDER = (
     "most-outputs-unchanged",
@@ -28,4 +30,6 @@ def _place(claim: Claim) -> int:
 
 
 # Of one row, the arms stay in the order of the parts.
-CLAIMS: tuple[Claim, ...] = tuple(sorted((*CLAIMS_OF_SIGNALS,), key=_place))
+CLAIMS: tuple[Claim, ...] = tuple(
+    sorted((*CLAIMS_OF_SIGNALS, *CLAIMS_OF_MOVING, *CLAIMS_OF_TASKS), key=_place)
+)

@@ -3,7 +3,11 @@
 from typing import TYPE_CHECKING
 
 from experiments.harness.claims import Metrics
-from experiments.pooling_robustness import figures_of_signals
+from experiments.pooling_robustness import (
+    figures_of_moving,
+    figures_of_signals,
+    figures_of_tasks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -11,4 +15,8 @@ if TYPE_CHECKING:
 
 def plot(metrics: Metrics) -> "dict[str, Figure]":
     """Every figure that was measured; the first is the answer at a glance."""
-    return {**figures_of_signals.plot(metrics)}
+    return {
+        **figures_of_signals.plot(metrics),
+        **figures_of_moving.plot(metrics),
+        **figures_of_tasks.plot(metrics),
+    }

@@ -59,7 +59,7 @@ ROWS = (
 )
 
 
-def figures(metrics: Metrics) -> "dict[str, Figure]":
+def plot(metrics: Metrics) -> "dict[str, Figure]":
     """Every figure that was measured; the first is the answer at a glance."""
     found = {}
     if "lost-by-moving" in metrics:

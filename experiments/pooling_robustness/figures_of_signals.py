@@ -29,13 +29,15 @@ TICKS = (0.25, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 4)
 
 
 def plot(metrics: Metrics) -> "dict[str, Figure]":
-    """Every figure about single pools."""
-    return {
-        "outputs-unchanged": outputs_unchanged(metrics),
-        "average-and-maximum": average_and_maximum(metrics),
-        "average-over-maximum": average_over_maximum(metrics),
-        "counts": counts(metrics),
-    }
+    """Every figure about single pools that was measured."""
+    figures = {}
+    if "signals/accuracy" in metrics:
+        figures = {
+            "average-and-maximum": average_and_maximum(metrics),
+            "outputs-unchanged": outputs_unchanged(metrics),
+            "average-over-maximum": average_over_maximum(metrics),
+        }
+    return figures | {"counts": counts(metrics)}
 
 
 def outputs_unchanged(metrics: Metrics) -> "Figure":

@@ -28,7 +28,7 @@ DRAWN_CUTOFFS = (0.5, 1.0, 2.0)  # of the pictures that are shown
 MARGIN = 2.0  # points that the statements allow to lose
 
 
-def plot_tasks(metrics: Metrics) -> "dict[str, Figure]":
+def plot(metrics: Metrics) -> "dict[str, Figure]":
     """Every figure of the tasks that were measured."""
     figures = {}
     if "field-curve" in metrics:

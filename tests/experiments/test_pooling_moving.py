@@ -332,11 +332,11 @@ def test_what_was_left_out_is_not_measured_and_its_flag_is_named():
 def test_every_figure_is_drawn_of_what_was_measured():
     found = cases.found()
     metrics = moving_results.moving_metrics(found)
-    assert list(draw(figures_of_moving.figures, metrics)) == ["moving", "half-pixel"]
+    assert list(draw(figures_of_moving.plot, metrics)) == ["moving", "half-pixel"]
     one = {"moving/max": found["moving/max"]}
     only = moving_results.moving_metrics(one)
-    assert list(draw(figures_of_moving.figures, only)) == ["moving"]
-    assert not draw(figures_of_moving.figures, {})
+    assert list(draw(figures_of_moving.plot, only)) == ["moving"]
+    assert not draw(figures_of_moving.plot, {})
 
 
 def test_what_is_blue_is_supported():

@@ -191,9 +191,9 @@ def test_retrained_is_the_net_of_small_pictures_on_small_pictures():
 def test_every_figure_is_drawn_also_of_one_seed(seeds, monkeypatch):
     monkeypatch.setitem(globals(), "SEEDS", seeds)
     metrics = metrics_of(GOOD)
-    drawn = draw(figures.plot_tasks, metrics)
+    drawn = draw(figures.plot, metrics)
     assert list(drawn) == ["field", "outlines", "local-patterns"]
-    assert draw(figures.plot_tasks, {}) == {}
+    assert draw(figures.plot, {}) == {}
 
 
 def test_the_crosses_are_where_the_pooled_net_has_the_accuracy_of_its_twin():
