@@ -275,12 +275,12 @@ def test_what_is_framed_is_above_half_and_above_subsampling():
     shares[:, 2, 1, 2] = [0.2, 0.9, 0.4, 0.8, 0.6]
     figure = figures.outputs_unchanged({"shares-unchanged": Shown(shares, "shares")})
     framed = [
-        (place, line.get_xdata().mean().round(), line.get_ydata().mean().round())
+        (place, *np.mean(np.asarray(line.get_xydata()), 0).round().tolist())
         for place, axes in enumerate(figure.axes)
         for line in axes.lines
         if line.get_color() == COLORS[1]
     ]
-    assert [(place, x) for place, x, _ in framed] == [(0, 3)]
+    assert [each[:2] for each in framed] == [(0, 3)]
     words = [text.get_text() for text in figure.axes[1].texts]
     assert (words[2 * 4 + 1], words[5 * 4 + 1]) == ("80", "90")
 
