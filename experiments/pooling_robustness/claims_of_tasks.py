@@ -143,6 +143,7 @@ def _local_guards(field: str) -> tuple[Control, ...]:
             kind="count",
         ),
         _seen(field, int(field)),
+        *(_arrived(each) for each in (field, "full")),
         Control(
             id=f"{_LOCAL}:parameters-{field}",
             statement="Both have the same number of parameters.",
@@ -152,6 +153,19 @@ def _local_guards(field: str) -> tuple[Control, ...]:
             center=1.0,
             kind="count",
         ),
+    )
+
+
+def _arrived(field: str) -> Control:
+    return Control(
+        id=f"{_LOCAL}:arrived-{field}",
+        statement="In the last quarter of its training the net gained less than the "
+        "margin in accuracy on its training images.",
+        metric=f"gained/{field}",
+        relation="<",
+        threshold=2.0,
+        unit="points",
+        kind="conditional",
     )
 
 

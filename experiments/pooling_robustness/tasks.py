@@ -64,7 +64,12 @@ class Settings(Protocol):
 
     @property
     def canvas_steps(self) -> int:
-        """The same of the nets of outlines and local patterns."""
+        """The same of the nets of outlines."""
+        ...
+
+    @property
+    def local_steps(self) -> int:
+        """The same of the nets of local patterns, which learn slowly."""
         ...
 
     @property
@@ -182,6 +187,6 @@ def _outlines(keys: Array, lab: Lab, seen: Outlines, config: Settings) -> Found:
 def _local(keys: Array, lab: Lab, data, field: str, config: Settings) -> Found:
     return {
         f"net, patterns, {field}": train_local(
-            keys, lab, data, field, config.canvas_steps
+            keys, lab, data, field, config.local_steps
         )
     }

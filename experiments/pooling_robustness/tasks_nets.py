@@ -27,7 +27,8 @@ from experiments.pooling_robustness.tasks_images import Outlines
 from experiments.strong_prior.tasks import PIXELS, Task
 from experiments.strong_prior.trainings import see, views_of
 
-LOOKS = 2  # at a net, the last one after the last step
+LOOKS = 2  # at a net of the field, the last one after the last step
+QUARTERS = 4  # of the training of local patterns, a look after each
 LARGEST = {"digits": 1200, "mnist": 4000}  # training images of a field
 SHARES = (16, 8, 4, 2, 1)  # of these one in so many, the sizes of the learning curve
 KERNELS = (5, 3, 3, 3, 3)  # of the convolutions that see neighbors, each of stride 2
@@ -194,7 +195,7 @@ def train_local(
         data.test,
         Runs(keys, _rates(keys, f"patterns-{field}", rates)),
         steps=steps,
-        every=-(-steps // LOOKS),
+        every=-(-steps // QUARTERS),
     )
 
 

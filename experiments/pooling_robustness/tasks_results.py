@@ -191,12 +191,15 @@ def local_metrics(nets: Mapping[str, Trained]) -> Metrics:
     Returns:
       capped/{field}: capped - full in points per test image; seen/{field} [1], pixels;
       local-ratio/{field} [1], parameters over those of the full one; local-accuracy/
-      full [R], %; and the accuracies of all.
+      full [R], %; gained/{field} [R], points of train accuracy between the last two
+      looks; and the accuracies of all.
     """
     right = {field: 100.0 * ~net.wrong for field, net in nets.items()}
     full = right["full"]
     metrics: dict = {"local-accuracy/full": full.mean(-1)}
     for field, net in nets.items():
+        errors = net.history[:, -2:, 1].astype(np.float64)
+        metrics[f"gained/{field}"] = errors[:, 0] - errors[:, -1]
         metrics[f"seen/{field}"] = np.asarray([LOCAL[field].field])
         if field != "full":
             metrics[f"capped/{field}"] = Images(right[field] - full)

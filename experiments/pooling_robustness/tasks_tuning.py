@@ -42,7 +42,7 @@ from experiments.strong_prior.tuning import HELD_OUT, held_out
 
 SEED, NUM_SEEDS = 1000, 3
 LARGEST = 5000  # images that train or validate
-FIELD_STEPS, CANVAS_STEPS = 500, 400  # those of the experiment
+STEPS = {"field": 500, "canvas": 400, "local": 1200}  # those of the experiment
 RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 
 
@@ -61,13 +61,13 @@ def validation(data: Dataset) -> Dataset:
     return dataclasses.replace(data, train=train, test=test)
 
 
-def tuned(lab: Lab, tasks: str, steps: tuple[int, int]) -> Iterator[Tuned]:
+def tuned(lab: Lab, tasks: str, steps: dict[str, int]) -> Iterator[Tuned]:
     """The nets of the tasks, in the order of `RATES`.
 
     Args:
       lab: gives data, logs and watches.
       tasks: as in the experiment's settings.
-      steps: of the nets of the field, and of the others.
+      steps: of the nets of the field, of outlines and of local patterns, as in STEPS.
     """
     asked = chosen(tasks)
     data = validation(lab.data())
@@ -75,7 +75,12 @@ def tuned(lab: Lab, tasks: str, steps: tuple[int, int]) -> Iterator[Tuned]:
     if "field" in asked:
         for name, task in field_tasks(data, *limits).items():
             sizes = sizes_of(lab.data_name, task)[-1:]
-            given = {"task": task, "name": name, "steps": steps[0], "sizes": sizes}
+            given = {
+                "task": task,
+                "name": name,
+                "steps": steps["field"],
+                "sizes": sizes,
+            }
             for net in TWINS:
                 train = partial(train_field, lab=lab, net=net, **given)
                 yield Tuned(f"{name}-{net}", train)
@@ -84,13 +89,13 @@ def tuned(lab: Lab, tasks: str, steps: tuple[int, int]) -> Iterator[Tuned]:
         for scale in SCALES:
             start = VIEWS.index(("shrunk", scale)) * limits[1]
             part = slice(start, start + limits[1])
-            given = {"pictures": seen, "scale": scale, "steps": steps[1]}
+            given = {"pictures": seen, "scale": scale, "steps": steps["canvas"]}
             train = partial(train_outlines, lab=lab, **given)
             yield Tuned(f"outlines-{scale}", train, part)
     fields = [name.removeprefix("patterns-") for name in asked if "-" in name]
     whole = validation(lab.data(view="canvas"))
     for field in (*fields, "full") if fields else ():
-        given = {"data": whole, "field": field, "steps": steps[1]}
+        given = {"data": whole, "field": field, "steps": steps["local"]}
         yield Tuned(f"patterns-{field}", partial(train_local, lab=lab, **given))
 
 
@@ -107,7 +112,7 @@ def line(name: str, errors: Iterable[float]) -> str:
     return " ".join([name.ljust(18), *(f"{error:7.2f}" for error in errors)])
 
 
-def main(lab: Lab, tasks: str, steps: tuple[int, int]) -> None:
+def main(lab: Lab, tasks: str, steps: dict[str, int]) -> None:
     print("net".ljust(18), *(f"{rate:>7g}" for rate in RATES), flush=True)
     for net in tuned(lab, tasks, steps):
         print(line(net.name, validation_errors(net)), flush=True)
@@ -119,8 +124,9 @@ if __name__ == "__main__":
     parser.add_argument("--data", default="digits")
     parser.add_argument("--data_dir")
     parser.add_argument("--tasks", default="all")
-    parser.add_argument("--field_steps", type=int, default=FIELD_STEPS)
-    parser.add_argument("--canvas_steps", type=int, default=CANVAS_STEPS)
+    for kind, number in STEPS.items():
+        parser.add_argument(f"--{kind}_steps", type=int, default=number)
     given = parser.parse_args()
     silent = Lab(given.data, given.data_dir, lambda *_, **__: None, lambda *_: None)
-    main(silent, given.tasks, (given.field_steps, given.canvas_steps))
+    steps = {kind: getattr(given, f"{kind}_steps") for kind in STEPS}
+    main(silent, given.tasks, steps)

@@ -264,7 +264,7 @@ def test_the_tuning_prints_the_worst_error_per_net_and_rate(
     monkeypatch.setattr(tuning, "NUM_SEEDS", 2)
     monkeypatch.setattr(tuning, "RATES", (1e-9, 1e-2))
     monkeypatch.setattr(tuning, "LARGEST", 100)
-    tuning.main(LAB, "field,patterns-9", (20, 20))
+    tuning.main(LAB, "field,patterns-9", dict.fromkeys(tuning.STEPS, 20))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["net", "1e-09", "0.01"]
     assert [line[0] for line in lines[1:]] == [
@@ -280,7 +280,7 @@ def test_the_tuning_prints_the_worst_error_per_net_and_rate(
 
 
 def test_a_net_of_outlines_is_validated_on_its_own_scale():
-    every = tuning.tuned(LAB, "all", (1, 1))
+    every = tuning.tuned(LAB, "all", dict.fromkeys(tuning.STEPS, 1))
     parts = {net.name: net.part for net in every}
     assert list(parts) == list(nets.RATES)
     outlines = {name: part for name, part in parts.items() if part != slice(None)}

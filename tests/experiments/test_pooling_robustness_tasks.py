@@ -63,7 +63,7 @@ def trained(
         order = np.random.default_rng(run).permutation(IMAGES)
         wrong[run, view, order[:count]] = True
     history = np.full((len(rates), 2, 3), np.nan)
-    history[:, 0] = (0.1, train_error, 100 * wrong.mean())
+    history[:, :] = (0.1, train_error, 100 * wrong.mean())
     arrays = np.zeros(len(rates), bool), wrong.reshape(len(rates), -1), history
     return Trained({"layer": np.zeros((len(rates), params))}, *arrays)
 
@@ -130,6 +130,7 @@ def test_every_claim_can_be_refuted():
         ("local-accuracy/full", np.full(5, 80.0), "local-patterns-suffice/9"),
         ("seen/full", np.asarray([33]), "local-patterns-suffice/17"),
         ("seen/9", np.asarray([13]), "local-patterns-suffice/9"),
+        ("gained/17", np.full(5, 3.0), "local-patterns-suffice/17"),
         ("local-ratio/5", np.asarray([0.5]), "local-patterns-suffice/5"),
     ],
 )
@@ -176,6 +177,14 @@ def test_points_are_those_of_the_arms_that_the_rows_name():
     np.testing.assert_allclose(ratio, 8, rtol=0.05)
 
 
+def test_a_net_that_still_learns_has_not_arrived():
+    each = found(GOOD)
+    each["net, patterns, 5"].history[:, 0, 1] += 7.0
+    metrics: Any = tasks.task_metrics(each)
+    np.testing.assert_allclose(metrics["gained/5"], np.full(5, 7.0))
+    np.testing.assert_allclose(metrics["gained/9"], np.zeros(5))
+
+
 def test_retrained_is_the_net_of_small_pictures_on_small_pictures():
     each = found(GOOD)
     each["net, outlines, 2"] = trained(shown_errors((50, 15, 30)), views=len(VIEWS))
@@ -219,7 +228,12 @@ def test_unknown_tasks_are_refused():
 def test_a_pattern_is_never_measured_without_the_net_that_sees_all():
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     config = SimpleNamespace(
-        field_steps=1, canvas_steps=1, num_train=40, num_test=10, tasks="patterns-9"
+        field_steps=1,
+        canvas_steps=1,
+        local_steps=1,
+        num_train=40,
+        num_test=10,
+        tasks="patterns-9",
     )
     planned = tasks.measurements(keys(0, 1), lab, config)
     assert list(planned) == ["patterns, 9", "patterns, full"]
