@@ -74,6 +74,7 @@ LARGEST = {
     "steps": 1_000_000,
     "field_steps": 1_000_000,
     "canvas_steps": 1_000_000,
+    "local_steps": 1_000_000,
     "num_train": 60_000,
     "num_test": 10_000,
 }
@@ -81,6 +82,7 @@ QUICK = {
     "steps": 60,
     "field_steps": 40,
     "canvas_steps": 40,
+    "local_steps": 40,
     "num_train": 400,
     "num_test": 200,
     "arms": "max,average,strided",
@@ -95,9 +97,10 @@ class Config:
 
     steps: int = 300  # Adam steps of each net that is moved, 32 images each
     field_steps: int = 500  # of each net of a field
-    canvas_steps: int = 400  # of each net of outlines or local patterns
+    canvas_steps: int = 400  # of each net of outlines
+    local_steps: int = 1200  # of each net of local patterns, which learn slowly
     num_train: int = 3000  # training images at most; of a field 4,000 of mnist
-    num_test: int = 2000  # test images at most
+    num_test: int = 1000  # test images at most
     arms: str = "all"  # or a comma list of nets that are moved, such as max,average
     tasks: str = "all"  # or some of field,outlines,patterns-5,patterns-9,patterns-17
 

@@ -16,13 +16,13 @@ import numpy as np
 from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
+from experiments.pooling_robustness import Config
 from experiments.pooling_robustness.moving_images import Task, task_of
 from experiments.pooling_robustness.moving_nets import chosen, train
 from experiments.strong_prior.tuning import NUM_SEEDS, SEED, held_out
 
 HELD_OUT = 5  # one image in so many
 TRIED = (1e-3, 2e-3, 5e-3, 1e-2)
-STEPS, NUM_TRAIN = 300, 3000  # of a run, where no other are given
 
 
 def validation_errors(lab: Lab, task: Task, arm: str, steps: int) -> np.ndarray:
@@ -55,8 +55,8 @@ if __name__ == "__main__":
     parser.add_argument("--data", default="digits")
     parser.add_argument("--data_dir")
     parser.add_argument("--arms", default="all")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--num_train", type=int, default=NUM_TRAIN)
+    parser.add_argument("--steps", type=int, default=Config.steps)
+    parser.add_argument("--num_train", type=int, default=Config.num_train)
     given = parser.parse_args()
     silent = Lab(given.data, given.data_dir, lambda *_, **__: None, lambda *_: None)
     main(silent, given.arms, given.steps, given.num_train)

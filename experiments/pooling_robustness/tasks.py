@@ -17,7 +17,7 @@ them, drawn by the seed.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from jax import Array
 
@@ -54,40 +54,6 @@ Found = dict[str, Any]
 Measurements = dict[str, Callable[[], Found]]
 
 
-class Settings(Protocol):
-    """What the tasks read of the experiment's Config."""
-
-    @property
-    def field_steps(self) -> int:
-        """Adam steps of each net of the field, 32 images each."""
-        ...
-
-    @property
-    def canvas_steps(self) -> int:
-        """The same of the nets of outlines."""
-        ...
-
-    @property
-    def local_steps(self) -> int:
-        """The same of the nets of local patterns, which learn slowly."""
-        ...
-
-    @property
-    def num_train(self) -> int:
-        """Training images at most."""
-        ...
-
-    @property
-    def num_test(self) -> int:
-        """Test images at most."""
-        ...
-
-    @property
-    def tasks(self) -> str:
-        """ "all", or a comma list from ALL_TASKS."""
-        ...
-
-
 def chosen(tasks: str) -> tuple[str, ...]:
     """The tasks that are asked for.
 
@@ -105,8 +71,11 @@ def chosen(tasks: str) -> tuple[str, ...]:
     return asked
 
 
-def measurements(keys: Array, lab: Lab, config: Settings) -> Measurements:
+def measurements(keys: Array, lab: Lab, config: Any) -> Measurements:
     """What is to be measured, for `lab.measure`; `task_metrics` reads what it finds.
+
+    Of the config it reads `field_steps`, `canvas_steps`, `local_steps`, `num_train`,
+    `num_test` and `tasks`.
 
     Keys of what is found are names of metrics, or begin with "net, ".
     """
@@ -159,7 +128,7 @@ def task_metrics(found: Mapping[str, Any]) -> Metrics:
 
 
 def _field(
-    keys: Array, lab: Lab, known: Mapping[str, Task], net: str, config: Settings
+    keys: Array, lab: Lab, known: Mapping[str, Task], net: str, config: Any
 ) -> Found:
     sizes = sizes_of(lab.data_name, known["field"])
     given = net, config.field_steps
@@ -174,7 +143,7 @@ def _field(
     }
 
 
-def _outlines(keys: Array, lab: Lab, seen: Outlines, config: Settings) -> Found:
+def _outlines(keys: Array, lab: Lab, seen: Outlines, config: Any) -> Found:
     trained = {
         f"net, outlines, {scale}": train_outlines(
             keys, lab, seen, scale, config.canvas_steps
@@ -184,7 +153,7 @@ def _outlines(keys: Array, lab: Lab, seen: Outlines, config: Settings) -> Found:
     return {**trained, **pictures(seen)}
 
 
-def _local(keys: Array, lab: Lab, data, field: str, config: Settings) -> Found:
+def _local(keys: Array, lab: Lab, data, field: str, config: Any) -> Found:
     return {
         f"net, patterns, {field}": train_local(
             keys, lab, data, field, config.local_steps

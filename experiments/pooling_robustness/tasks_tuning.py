@@ -23,6 +23,7 @@ from experiments.harness import environment
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 from experiments.harness.training import Trained
+from experiments.pooling_robustness import Config
 from experiments.pooling_robustness.tasks import chosen
 from experiments.pooling_robustness.tasks_images import (
     SCALES,
@@ -42,7 +43,8 @@ from experiments.strong_prior.tuning import HELD_OUT, held_out
 
 SEED, NUM_SEEDS = 1000, 3
 LARGEST = 5000  # images that train or validate
-STEPS = {"field": 500, "canvas": 400, "local": 1200}  # those of the experiment
+KINDS = ("field", "canvas", "local")
+STEPS = {kind: getattr(Config, f"{kind}_steps") for kind in KINDS}
 RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 
 
