@@ -3,7 +3,9 @@
 from experiments.harness.claims import Claim, Control, Part
 from experiments.pooling_robustness.moving_nets import NORMALIZED
 
-ALL = "--arms=all"
+
+def _arms(*names: str) -> str:
+    return f"--arms={','.join(names)}"
 
 
 def _clean(row: str, *arms: str) -> tuple[Control, ...]:
@@ -34,7 +36,7 @@ LOGITS = Claim(
     relation=">",
     threshold=1.0,  # log(average / max) > 0
     estimate="ratio",
-    requires=ALL,
+    requires=_arms("max", "average"),
     controls=_clean("avg-less-invariant-than-max/logits", "average", "max"),
 )
 
@@ -70,7 +72,7 @@ KEEPS = tuple(
         threshold=2.0,
         unit="points",
         estimate="accuracy",
-        requires=ALL,
+        requires=_arms("max", "strided"),
         controls=(*_clean(f"pooling-{name}", "max", "strided"), *controls),
     )
     for name, (reading, controls) in _MOTIONS.items()
@@ -81,8 +83,8 @@ _READINGS = {
     "strided": (
         "max of 2x2, stride 2, less plain subsampling",
         "max-less-subsampling",
+        ("max", "strided"),
         (
-            *_clean(_DOWNSAMPLING, "max", "strided"),
             Control(
                 id=f"{_DOWNSAMPLING}:twin",
                 statement="A convolution with stride 2 is the dense one of which every "
@@ -97,7 +99,8 @@ _READINGS = {
     "dense": (
         "max of 2x2, stride 1, less no pool",
         "dense-max-less-none",
-        _clean(_DOWNSAMPLING, "dense-max", "none"),
+        ("none", "dense-max"),
+        (),
     ),
 }
 
@@ -114,10 +117,10 @@ DOWNSAMPLING = tuple(
         threshold=1.0,
         unit="points",
         estimate="accuracy",
-        requires=ALL,
-        controls=controls,
+        requires=_arms(*arms),
+        controls=(*_clean(_DOWNSAMPLING, *arms), *controls),
     )
-    for arm, (reading, metric, controls) in _READINGS.items()
+    for arm, (reading, metric, arms, controls) in _READINGS.items()
 )
 
 _ALIASING = "anti-aliasing-helps"
@@ -136,7 +139,7 @@ ANTI_ALIASING = (
         threshold=0.5,
         unit="points",
         estimate="accuracy",
-        requires=ALL,
+        requires=_arms("max", "blur"),
         controls=_ALIASING_CONTROLS,
     ),
     Claim(
@@ -150,7 +153,7 @@ ANTI_ALIASING = (
         threshold=-0.5,
         unit="points",
         estimate="accuracy",
-        requires=ALL,
+        requires=_arms("max", "blur"),
         controls=_ALIASING_CONTROLS,
     ),
 )
@@ -167,8 +170,9 @@ SUBPIXEL = Claim(
     threshold=99.0,
     unit="%",
     estimate="accuracy",
-    requires=ALL,
+    requires=_arms("circular"),
     controls=(
+        *_clean("integer-vs-subpixel", "circular"),
         Control(
             id="integer-vs-subpixel:integer",
             statement="No circular shift by whole pixels changes a class: number of "
@@ -200,7 +204,7 @@ FLUCTUATES = Claim(
         )
         for arm in NORMALIZED
     ),
-    requires=ALL,
+    requires=_arms(*NORMALIZED, *(f"{arm}-normalized" for arm in NORMALIZED)),
     controls=tuple(
         Control(
             id=f"{_FLUCTUATES}:{arm}",

@@ -17,6 +17,8 @@ _SIGNALS = {
     "trained": "maps of a trained net",
 }
 
+_NEEDS = "--arms=max"  # whose maps are pooled
+
 
 def _learned(row: str) -> Control:
     return Control(
@@ -64,6 +66,7 @@ def _most_unchanged(pool: str, size: int, signal: str) -> Claim:
             Part(metric=f"unchanged/{arm}", relation=">", threshold=0.5),
             Part(metric=f"unchanged-less-subsampling/{arm}", relation=">", threshold=0),
         ),
+        requires=_NEEDS,
         controls=(
             (_OVERLAP, _learned(_UNCHANGED)) if signal == "trained" else (_OVERLAP,)
         ),
@@ -99,6 +102,7 @@ def _weaker(
         relation=">",
         threshold=threshold,
         estimate=estimate,
+        requires=_NEEDS,
         controls=(_ROOT, _learned(_WEAKER)),
     )
 

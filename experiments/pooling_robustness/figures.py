@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def plot(metrics: Metrics) -> "dict[str, Figure]":
     """Every figure that was measured; the first is the answer at a glance."""
     return {
-        **figures_of_signals.plot(metrics),
         **figures_of_moving.plot(metrics),
+        **figures_of_signals.plot(metrics),
         **figures_of_tasks.plot(metrics),
     }
