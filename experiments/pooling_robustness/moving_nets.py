@@ -79,19 +79,18 @@ ARMS = tuple(NETS)
 NORMALIZED = ("max", "average")  # the pools that are normalized behind, too
 SUBSAMPLED = LeNet(pool=second_pixels)
 
-# Of Adam; first values, which `python -m experiments.pooling_robustness.moving_tuning`
-# has not chosen yet.
+# Of Adam; chosen by `python -m experiments.pooling_robustness.moving_tuning`.
 RATES = {
     "max": 2e-3,
-    "average": 2e-3,
-    "strided": 2e-3,
-    "blur": 2e-3,
-    "polyphase": 2e-3,
-    "none": 1e-3,
+    "average": 5e-3,
+    "strided": 1e-3,
+    "blur": 5e-3,
+    "polyphase": 5e-3,
+    "none": 2e-3,
     "dense-max": 1e-3,
     "circular": 5e-3,
-    "max-normalized": 2e-3,
-    "average-normalized": 2e-3,
+    "max-normalized": 1e-3,
+    "average-normalized": 1e-3,
 }
 
 

@@ -40,14 +40,14 @@ TWINS: dict[str, nn.Module] = {
 # Of Adam; chosen by `python -m experiments.pooling_robustness.tasks_tuning`.
 RATES = {
     "field-pooled": 5e-3,
-    "field-strided": 2e-3,
-    "location-pooled": 5e-3,
-    "location-strided": 5e-3,
+    "field-strided": 5e-3,
+    "location-pooled": 2e-3,
+    "location-strided": 2e-2,
     "outlines-1": 2e-3,
-    "outlines-2": 2e-3,
-    "outlines-4": 2e-3,
-    "patterns-5": 1e-2,
-    "patterns-9": 1e-2,
+    "outlines-2": 5e-3,
+    "outlines-4": 5e-3,
+    "patterns-5": 5e-3,
+    "patterns-9": 2e-3,
     "patterns-17": 1e-2,
     "patterns-full": 5e-3,
 }

@@ -1,8 +1,17 @@
 """The parts of pooling_robustness as one experiment."""
 
+import numpy as np
 import pytest
 
-from experiments.pooling_robustness import CLAIMS, KNOWN, Config
+from experiments.pooling_robustness import (
+    CLAIMS,
+    KNOWN,
+    Config,
+    moving_nets,
+    moving_tuning,
+    tasks_nets,
+    tasks_tuning,
+)
 from experiments.pooling_robustness.claims import ORDER
 from experiments.pooling_robustness.moving_nets import ARMS
 from experiments.pooling_robustness.tasks import ALL_TASKS
@@ -29,3 +38,21 @@ def test_the_flags_know_every_arm_and_task():
 def test_bad_settings_are_refused_by_name(field, value, message):
     with pytest.raises(ValueError, match=message):
         Config(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("rates", "tuning", "tried"),
+    [
+        (moving_nets.RATES, moving_tuning, moving_tuning.TRIED),
+        (tasks_nets.RATES, tasks_tuning, tasks_tuning.RATES),
+    ],
+)
+def test_every_net_has_the_best_of_the_documented_rates(rates, tuning, tried):
+    rows = {
+        words[0]: [float(word) for word in words[1:]]
+        for words in map(str.split, tuning.__doc__.splitlines())
+        if len(words) == 1 + len(tried)
+    }
+    assert rows.pop("net") == list(tried)
+    best = {net: tried[int(np.argmin(errors))] for net, errors in rows.items()}
+    assert best == rates
