@@ -8,8 +8,9 @@ Of a pool y = pool(x), and of the image moved by one pixel:
     centered    ‖Δ‖ / ‖y - ȳ‖, ȳ the mean of a channel over images and places
 
 five pools of 2x2 to 8x8, of U(0, 1), of images, and of the maps behind the first ReLU
-of trained LeNets; "subsampling" takes the first pixel of each window. Where average
-and maximum are compared, pools are 2x2 and signals are these maps.
+of LeNets trained with maximum pools; "subsampling" takes the first pixel of each
+window. Where average and maximum are compared, pools are 2x2 and signals are these
+maps. Neighbors within images are alike: digits are enlarged from 8 to 20 pixels.
 
 LeNets that differ in their pools (`moving_nets`) learn upright digits on a canvas that
 leaves room for moving. Points are percent of the test images right:
@@ -19,9 +20,10 @@ leaves room for moving. Points are percent of the test images right:
     logits      change by one pixel, over the logits' spread over images
     agreement   of the class under a circular shift by half a pixel, band-limited images
 
-Other nets learn tasks (`tasks`): which digit lies in a field of 24x24, and in which of
-3x3 cells; coarse outlines, which are pictures shrunk to half and enlarged back; and
-digits seen through 5, 9 or 17 pixels, with a mean over places on top.
+Other nets learn tasks (`tasks`): which digit lies in a field about three times as wide,
+and in which of 3x3 cells; coarse outlines, which are pictures shrunk to half and
+enlarged back; and digits seen through 5, 9 or 17 pixels, with a mean over places on
+top, where the text of S3 itself goes on to say that recognition needs more than that.
 
     n*          training images at which the pooled net reaches the accuracy that its
                 strided twin has at n0 (1,200; mnist 4,000), interpolated in log n
@@ -99,7 +101,7 @@ class Config:
     field_steps: int = 500  # of each net of a field
     canvas_steps: int = 400  # of each net of outlines
     local_steps: int = 1200  # of each net of local patterns, which learn slowly
-    num_train: int = 3000  # training images at most; of a field 4,000 of mnist
+    num_train: int = 4000  # training images at most
     num_test: int = 1000  # test images at most
     arms: str = "all"  # or a comma list of nets that are moved, such as max,average
     tasks: str = "all"  # or some of field,outlines,patterns-5,patterns-9,patterns-17

@@ -94,7 +94,7 @@ def _weaker(
     return Claim(
         id=f"{_WEAKER}/{arm}",
         statement="Average pooling's approximate invariance is weaker than max "
-        f"pooling's ({words}; 1 px, 2x2 pools of a trained net's maps).",
+        f"pooling's ({words}; 1 px, 2x2 pools of maps of a net that has max pools).",
         source="S0 4.3",
         kind="conditional",
         expected="open",

@@ -166,9 +166,10 @@ def _half_pixel(metrics: Metrics) -> "Figure":
     figure = new_figure(
         5.5,
         3.6,
-        "The circular net of adaptive polyphase pools, of which no shift by whole "
-        "pixels changes a class: how often half a pixel leaves the class as it was. "
-        "Dots are seeds, bars their means; the statement holds above the dashed line.",
+        "The circular net of adaptive polyphase pools, made so that no shift by whole "
+        "pixels changes a class (a control): how often half a pixel leaves the class "
+        "as it was. Dots are seeds, bars their means; the statement holds above the "
+        "dashed line.",
     )
     axes = figure.subplots()
     shares = shown(metrics, "half-pixel-agreements")

@@ -110,7 +110,8 @@ def average_and_maximum(metrics: Metrics) -> "Figure":
         4.4,
         "2x2 pools of trained maps, shifted by one pixel. Left: how many outputs "
         "change by at most so much; thin lines are seeds. Middle: how large the "
-        "changes are, and what they are divided by. Right: what is judged; small dots "
+        "changes are, and what they are divided by. Right: what is judged, "
+        "the first row as a difference; small dots "
         "are seeds, lines 95 % intervals where there are two seeds or more, and the "
         "statement holds in the shaded range.",
     )

@@ -52,7 +52,8 @@ def _field(metrics: Metrics) -> "Figure":
         10.5,
         4.4,
         "A digit at a random place of a field. Left: both tasks at the most training "
-        "images, a dot per seed; the numbers are means, chance is near 10 %. Right: "
+        "images, a dot per seed; the numbers are means, dotted is what the most "
+        "frequent answer gets. Right: "
         "which digit, over the number of training images, mean of the seeds with its "
         "95 % interval; the dashed line is what the strided twin has at n0, the "
         "crosses are where each seed's pooled net gets there, n*.",
@@ -65,6 +66,8 @@ def _field(metrics: Metrics) -> "Figure":
             mean = values.mean()
             place = 2 * task + 0.8 * number
             dots(left, place, values, mean, COLORS[number], f"{mean:.1f}")
+        chance = shown(metrics, "chance")[task]
+        left.hlines(chance, 2 * task - 0.4, 2 * task + 1.2, "black", ":", lw=1)
     left.set_xticks([0.4, 2.4], ["which digit", "where it is"])
     left.set_ylim(0, 108)
     left.set_ylabel("test accuracy, %")

@@ -81,16 +81,16 @@ SUBSAMPLED = LeNet(pool=second_pixels)
 
 # Of Adam; chosen by `python -m experiments.pooling_robustness.moving_tuning`.
 RATES = {
-    "max": 2e-3,
+    "max": 5e-3,
     "average": 5e-3,
-    "strided": 1e-3,
+    "strided": 5e-3,
     "blur": 5e-3,
     "polyphase": 5e-3,
     "none": 2e-3,
     "dense-max": 1e-3,
     "circular": 5e-3,
     "max-normalized": 1e-3,
-    "average-normalized": 1e-3,
+    "average-normalized": 2e-3,
 }
 
 

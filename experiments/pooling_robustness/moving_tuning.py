@@ -4,7 +4,7 @@
 
 holds out a fifth of the training images, trains on the others, and prints the error in
 percent on what was held out, upright, the largest of three seeds that no verdict is
-from. The rate of the lowest error, of equals the smallest, stands in
+from. The rate of the lowest error, of equals the largest, stands in
 `moving_nets.RATES`; test images are not
 looked at, and nothing is moved. On CPU, jax 0.10.2:
 

@@ -19,10 +19,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from jax import Array
 
 from cnn_jax.data.sources import find
-from experiments.harness.claims import Metrics
+from experiments.harness.claims import Metrics, Shown
 from experiments.harness.lab import Lab
 from experiments.pooling_robustness.tasks_images import (
     SCALES,
@@ -133,6 +134,7 @@ def _field(
     sizes = sizes_of(lab.data_name, known["field"])
     given = net, config.field_steps
     return {
+        "chance": _chance(known),
         "net, sizes": sizes,
         f"net, field, {net}": train_field(
             keys, lab, known["field"], "field", *given, sizes
@@ -141,6 +143,14 @@ def _field(
             keys, lab, known["location"], "location", *given, sizes[-1:]
         ),
     }
+
+
+def _chance(known: Mapping[str, Task]) -> Shown:
+    return Shown(
+        np.asarray([task.chance for task in known.values()]),
+        f"test images of the most frequent answer [{', '.join(known)}]",
+        "%",
+    )
 
 
 def _outlines(keys: Array, lab: Lab, seen: Outlines, config: Any) -> Found:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnn_jax.data import Dataset, Split, views
-from cnn_jax.data.sources import Source
+from cnn_jax.data.sources import Source, find
 from experiments.strong_prior.tasks import Task, fields
 
 KERNEL = np.asarray((1, 3, 3, 1))  # of the pyramid, even: pixels are areas
@@ -25,6 +25,7 @@ PRECISION = 16  # steps of intensity that the pyramid has for one of the picture
 SCALES = (1, 2, 4)  # by which pictures are shrunk
 CUTOFFS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # cycles per picture
 KEPT = ("low", "high")  # frequencies
+MNIST_ROOM = 26  # pixels that a field is wider than its digit of 14
 
 
 class Outlines(NamedTuple):
@@ -55,8 +56,23 @@ def first(data: Dataset, num_train: int, num_test: int) -> Dataset:
 
 
 def field_tasks(data: Dataset, num_train: int, num_test: int) -> dict[str, Task]:
-    """Which digit lies in a field ("field"), and in which of 3x3 cells ("location")."""
-    return fields(first(data, num_train, num_test))
+    """Which digit lies in a field ("field"), and in which of 3x3 cells ("location").
+
+    A field is about three times as wide as its digit, so that no cell holds most of
+    them: 24 pixels for digits of 8, 40 for mnist, which is shrunk to 14.
+    """
+    few = first(data, num_train, num_test)
+    if data.name != "mnist":
+        return fields(few)
+    small = dataclasses.replace(few, train=_small(few.train), test=_small(few.test))
+    return fields(small, MNIST_ROOM)
+
+
+def _small(split: Split) -> Split:
+    """Images of mnist one level up the pyramid, [N, 14, 14, 1] in [0, 1]."""
+    white = PRECISION * find("mnist").white
+    pixels = np.rint(split.images * white).astype(np.int64)
+    return Split(views.plain(halved(pixels), white), split.labels)
 
 
 def halved(images: np.ndarray) -> np.ndarray:

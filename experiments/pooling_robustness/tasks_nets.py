@@ -27,9 +27,8 @@ from experiments.pooling_robustness.tasks_images import Outlines
 from experiments.strong_prior.tasks import PIXELS, Task
 from experiments.strong_prior.trainings import see, views_of
 
-LOOKS = 2  # at a net of the field, the last one after the last step
-QUARTERS = 4  # of the training of local patterns, a look after each
-LARGEST = {"digits": 1200, "mnist": 4000}  # training images of a field
+QUARTERS = 4  # of a training, a look after each
+MOST_IN_FIELD = {"digits": 1200, "mnist": 4000}  # training images, n0
 SHARES = (16, 8, 4, 2, 1)  # of these one in so many, the sizes of the learning curve
 KERNELS = (5, 3, 3, 3, 3)  # of the convolutions that see neighbors, each of stride 2
 
@@ -42,14 +41,14 @@ RATES = {
     "field-pooled": 5e-3,
     "field-strided": 5e-3,
     "location-pooled": 2e-3,
-    "location-strided": 2e-2,
-    "outlines-1": 2e-3,
+    "location-strided": 2e-3,
+    "outlines-1": 5e-3,
     "outlines-2": 5e-3,
     "outlines-4": 5e-3,
     "patterns-5": 5e-3,
     "patterns-9": 2e-3,
     "patterns-17": 1e-2,
-    "patterns-full": 5e-3,
+    "patterns-full": 1e-3,
 }
 
 
@@ -106,7 +105,7 @@ LOCAL: dict[str, LocalNet] = {
 
 def sizes_of(name: str, task: Task) -> tuple[int, ...]:
     """The numbers of training images of the learning curve, the last one n0."""
-    largest = min(LARGEST[name], len(task.train.labels))
+    largest = min(MOST_IN_FIELD[name], len(task.train.labels))
     return tuple(max(largest // share, 1) for share in SHARES)
 
 
@@ -150,7 +149,7 @@ def train_field(
                 task.test,
                 runs,
                 steps=steps,
-                every=-(-steps // LOOKS),
+                every=-(-steps // QUARTERS),
                 see=see,
             )
         )

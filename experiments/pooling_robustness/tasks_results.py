@@ -19,6 +19,7 @@ from experiments.pooling_robustness.tasks_images import (
 from experiments.pooling_robustness.tasks_nets import LOCAL, TWINS
 
 Array = np.ndarray
+GAIN = 2.0  # points between the last two looks, from where on a net has not arrived
 
 
 def field_metrics(
@@ -59,6 +60,7 @@ def field_metrics(
         "underfits": learned["location-pooled"] - learned["location-strided"],
         "accuracy/field-strided": curves["strided"][-1],
         **{f"learned/{name}": values for name, values in learned.items()},
+        **{f"gained/location-{net}": _gained(each) for net, each in location.items()},
         "twins-ratio": np.asarray(
             [field["pooled"].num_params / field["strided"].num_params]
         ),
@@ -75,6 +77,12 @@ def field_metrics(
             "%",
         ),
     }
+
+
+def _gained(trained: Trained) -> Array:
+    """Points of train accuracy gained between the last two looks [R]."""
+    errors = trained.history[:, -2:, 1].astype(np.float64)
+    return errors[:, 0] - errors[:, -1]
 
 
 def _learned(trained: Trained, sizes: int = 1) -> Array:
@@ -122,7 +130,7 @@ def outline_metrics(nets: Mapping[int, Trained]) -> Metrics:
 
     Returns:
       half/kept and half/retrained: points per test image; accuracy/outlines [R], % of
-      the whole pictures, and accuracy/blurred [R], % at the lowest cutoff, both by the
+      the whole pictures, and accuracy/quarter [R], % of those shrunk by 4, both by the
       net of whole pictures; and curves.
     """
     right = {
@@ -131,7 +139,6 @@ def outline_metrics(nets: Mapping[int, Trained]) -> Metrics:
     }
     place = {view: number for number, view in enumerate(VIEWS)}
     whole, half = place["shrunk", 1], place["shrunk", 2]
-    blurred = place["low", min(CUTOFFS)]
     kept = right[1].mean(-1)  # [seed, view]
     scales = [place["shrunk", scale] for scale in SCALES]
     own = [
@@ -142,7 +149,7 @@ def outline_metrics(nets: Mapping[int, Trained]) -> Metrics:
         "half/kept": Images(right[1][:, half] - right[1][:, whole]),
         "half/retrained": Images(right[2][:, half] - right[1][:, whole]),
         "accuracy/outlines": kept[:, whole],
-        "accuracy/blurred": kept[:, blurred],
+        "accuracy/quarter": kept[:, place["shrunk", max(SCALES)]],
         "outline-curve": Shown(
             np.stack([kept[:, scales].T, np.stack(own)]),
             "test accuracy on shrunk pictures [the net of whole ones, their own net; "
@@ -191,15 +198,19 @@ def local_metrics(nets: Mapping[str, Trained]) -> Metrics:
     Returns:
       capped/{field}: capped - full in points per test image; seen/{field} [1], pixels;
       local-ratio/{field} [1], parameters over those of the full one; local-accuracy/
-      full [R], %; gained/{field} [R], points of train accuracy between the last two
-      looks; and the accuracies of all.
+      full [R], %; gained/patterns-full [R], see `_gained`; not-arrived/{field} [R], 1
+      where that gain of the capped net is GAIN or more, so that it would end higher;
+      and the accuracies of all.
     """
     right = {field: 100.0 * ~net.wrong for field, net in nets.items()}
     full = right["full"]
     metrics: dict = {"local-accuracy/full": full.mean(-1)}
     for field, net in nets.items():
-        errors = net.history[:, -2:, 1].astype(np.float64)
-        metrics[f"gained/{field}"] = errors[:, 0] - errors[:, -1]
+        gained = _gained(net)
+        if field == "full":
+            metrics["gained/patterns-full"] = gained
+        else:
+            metrics[f"not-arrived/{field}"] = (gained >= GAIN).astype(int)
         metrics[f"seen/{field}"] = np.asarray([LOCAL[field].field])
         if field != "full":
             metrics[f"capped/{field}"] = Images(right[field] - full)

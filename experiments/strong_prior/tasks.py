@@ -40,14 +40,18 @@ class Task(NamedTuple):
         return 100 * np.bincount(self.test.labels).max() / len(self.test.labels)
 
 
-def fields(digits: Dataset) -> dict[str, Task]:
+def fields(digits: Dataset, room: int = ROOM) -> dict[str, Task]:
     """The tasks "field" and "location": the same canvases, other labels.
 
     Nets have ten logits for the nine cells too, and so one program serves both.
+
+    Args:
+      digits: images [N, H, H, 1].
+      room: pixels that a canvas is wider than its digit.
     """
     both: dict[str, dict[str, Split]] = {"field": {}, "location": {}}
     for part, split in (("train", digits.train), ("test", digits.test)):
-        canvases, places = views.field(split.images, ROOM, PLACES[part])
+        canvases, places = views.field(split.images, room, PLACES[part])
         both["field"][part] = Split(canvases, split.labels)
         cells = cells_of(places, split.images.shape[1], canvases.shape[1])
         both["location"][part] = Split(canvases, cells)

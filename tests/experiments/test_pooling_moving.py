@@ -298,9 +298,7 @@ def test_a_broken_instrument_makes_its_row_invalid():
         "integer-vs-subpixel": {
             "moving/circular": cases.net(lost={"whole": 1.0}, kinds=CIRCLES)
         },
-        "pool-output-fluctuates": {
-            "moving/average-normalized": cases.net(error=1.0, fluctuation=0.3)
-        },
+        "pool-output-fluctuates": {"moving/average": cases.net(fluctuation=0.01)},
     }
     usual = verdicts(cases.found())
     for row, changed in broken.items():
@@ -318,15 +316,15 @@ def test_what_was_left_out_is_not_measured_and_its_flag_is_named():
     metrics = moving_results.moving_metrics(some)
     judged = {each.id: each for each in judge(CLAIMS_OF_MOVING, metrics)}
     assert judged["pooling-rotation"].verdict == "supported"
-    for row in (
-        "avg-less-invariant-than-max/logits",
-        "pooling-is-downsampling/dense",
-        "anti-aliasing-helps/accuracy",
-        "integer-vs-subpixel",
-        "pool-output-fluctuates",
-    ):
+    for row, arms in {
+        "avg-less-invariant-than-max/logits": "max,average",
+        "pooling-is-downsampling/dense": "none,dense-max",
+        "anti-aliasing-helps/accuracy": "max,blur",
+        "integer-vs-subpixel": "circular",
+        "pool-output-fluctuates": "max,average,max-normalized,average-normalized",
+    }.items():
         assert judged[row].verdict == "not measured"
-        assert judged[row].note.endswith("needs --arms=all")
+        assert judged[row].note.endswith(f"needs --arms={arms}")
 
 
 def test_every_figure_is_drawn_of_what_was_measured():
