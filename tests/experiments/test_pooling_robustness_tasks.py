@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cnn_jax.data import Split
+from cnn_jax.data import Dataset, Split
 from experiments.harness.claims import Shown
 from experiments.harness.figures import draw
 from experiments.harness.lab import Lab
@@ -17,7 +17,12 @@ from experiments.harness.verdicts import judge
 from experiments.pooling_robustness import figures_of_tasks as figures
 from experiments.pooling_robustness import tasks, tasks_results
 from experiments.pooling_robustness.claims_of_tasks import CLAIMS_OF_TASKS
-from experiments.pooling_robustness.tasks_images import SCALES, VIEWS, Outlines
+from experiments.pooling_robustness.tasks_images import (
+    SCALES,
+    VIEWS,
+    Outlines,
+    field_tasks,
+)
 from experiments.pooling_robustness.tasks_nets import LOCAL
 
 LEDGER = {
@@ -251,3 +256,15 @@ def test_a_pattern_is_never_measured_without_the_net_that_sees_all():
     config.tasks = "outlines,field"
     planned = tasks.measurements(keys(0, 1), lab, config)
     assert list(planned) == ["field, pooled", "field, strided", "outlines"]
+
+
+def test_no_cell_of_a_field_holds_most_digits():
+    draw = np.random.default_rng(0)
+    pictures = (draw.integers(0, 256, (600, 28, 28, 1)) / 255).astype(np.float32)
+    split = Split(pictures, draw.integers(0, 10, 600).astype(np.int32))
+    known = field_tasks(Dataset("mnist", split, split, 10, "few"), 600, 600)
+    assert known["field"].train.images.shape == (600, 40, 40, 1)
+    assert known["location"].chance < 30
+    # One level up the pyramid, a picture keeps its mean but for what its edge loses.
+    ink = known["field"].train.images.sum((1, 2, 3)) / pictures.sum((1, 2, 3))
+    np.testing.assert_allclose(ink, 0.25 * 27**2 / 28**2, rtol=0.05)
