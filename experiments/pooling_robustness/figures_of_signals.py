@@ -210,10 +210,10 @@ def average_over_maximum(metrics: Metrics) -> "Figure":
         "‖Δ‖ / ‖y - ȳ‖": shown(metrics, "centered-changes"),
     }
     panels = figure.subplots(1, len(tables), sharey=True)
-    most, mean = map(ROWS.index, RIVALS)
+    maximum, average = map(ROWS.index, RIVALS)
     drawn = None
     for axes, (title, table) in zip(panels, tables.items(), strict=True):
-        ratio = np.log2(table[:, :, mean] / table[:, :, most]).mean(0).T
+        ratio = np.log2(table[:, :, average] / table[:, :, maximum]).mean(0).T
         drawn = _ratio_cells(axes, ratio)
         _frame(axes, SHOWN.index("trained"), 0)
         axes.set_title(title)

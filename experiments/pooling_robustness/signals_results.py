@@ -115,11 +115,11 @@ def rival(table: np.ndarray, pool: str) -> np.ndarray:
 
 def _rivals(tables: dict[str, np.ndarray]) -> Metrics:
     """unchanged-max-less-avg; relative-avg-over-max, centered-avg-over-max [seeds]."""
-    most, mean = (rival(tables["shares"], pool) for pool in RIVALS)
-    metrics: dict = {"unchanged-max-less-avg": most - mean}
+    maximum, average = (rival(tables["shares"], pool) for pool in RIVALS)
+    metrics: dict = {"unchanged-max-less-avg": maximum - average}
     for name in ("relative", "centered"):
-        most, mean = (rival(tables[name], pool) for pool in RIVALS)
-        metrics[f"{name}-avg-over-max"] = mean / most
+        maximum, average = (rival(tables[name], pool) for pool in RIVALS)
+        metrics[f"{name}-avg-over-max"] = average / maximum
     return metrics
 
 
