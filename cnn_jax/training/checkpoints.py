@@ -1,0 +1,286 @@
+"""Checkpoints by orbax whose content is checked: what is restored is what was saved.
+
+Orbax writes a step whole or not at all, but it restores a flipped bit without a word.
+So a sha256 over every leaf and every fact lies beside the state, a step that does not
+match it counts as damaged, and the newest sound step before it is taken.
+
+A folder holds a step per subfolder, named by its number. One process writes to it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_FORMAT = 1
+
+
+class Unsound(Exception):
+    """A step is damaged, or belongs to another training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A training after `step` steps, or chunks of them.
+
+    Attributes:
+      state: a pytree of arrays and typed keys.
+      step: 0 or more.
+      key: the typed key that the training's randomness is drawn from.
+      config: all else that it depends on, in JSON's types.
+      loss: by which the best step is found; not finite where there is none.
+    """
+
+    state: Any
+    step: int
+    key: jax.Array
+    config: Mapping[str, Any]
+    loss: float = math.nan
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Writes a step, in place of one of the same number, and waits until it is there.
+
+    Args:
+      folder: of the steps of one training.
+      checkpoint: what is kept.
+
+    Raises:
+      OSError: the file system refuses.
+    """
+    import orbax.checkpoint as ocp
+
+    arrays = _arrays(checkpoint.state)
+    facts: dict[str, Any] = {
+        "format": _FORMAT,
+        "step": checkpoint.step,
+        "key": _key_facts(checkpoint.key),
+        "config": checkpoint.config,
+        "loss": checkpoint.loss if math.isfinite(checkpoint.loss) else None,
+        "leaves": _leaves(checkpoint.state),
+    }
+    facts["sha256"] = _digest(facts, arrays)
+    content = ocp.args.Composite(
+        state=ocp.args.StandardSave(_named(facts, arrays)),
+        facts=ocp.args.JsonSave(facts),
+    )
+    path = folder.absolute() / str(checkpoint.step)
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        checkpointer.save(path, content, force=True)
+
+
+def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
+    """Reads a step and checks it.
+
+    Args:
+      folder: of the steps of one training.
+      step: which one.
+      like: the same training at any step: structure, shapes, dtypes, key and config
+        have to be the same.
+
+    Raises:
+      Unsound: the step is damaged or of another training; the message says which.
+    """
+    import orbax.checkpoint as ocp
+
+    path = folder.absolute() / str(step)
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        facts = read_facts(folder, step)
+        _check_same(facts, like)
+        empty = [np.empty(leaf["shape"], leaf["stored"]) for leaf in facts["leaves"]]
+        shapes = _named(facts, empty)
+        content = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        try:
+            state = dict(zip(_names(facts), empty, strict=True))
+            state |= checkpointer.restore(path, content)["state"]
+            arrays = [np.asarray(state[name]) for name in _names(facts)]
+        except PermissionError:
+            raise
+        except Exception as error:  # each layer of the format has its own
+            raise Unsound(f"damaged ({type(error).__name__})") from error
+    if facts["step"] != step or _digest(facts, arrays) != facts["sha256"]:
+        raise Unsound("damaged (its sha256 is another)")
+    before, tree = jax.tree.flatten(like.state)
+    triples = zip(arrays, facts["leaves"], before, strict=True)
+    leaves = [_rebuilt(*each) for each in triples]
+    loss = math.nan if facts["loss"] is None else facts["loss"]
+    state = jax.tree.unflatten(tree, leaves)
+    return Checkpoint(state, step, like.key, facts["config"], loss)
+
+
+def newest(
+    folder: Path, like: Checkpoint, warn: Callable[[int, str], None]
+) -> Checkpoint | None:
+    """The newest step that is sound, or None.
+
+    Args:
+      folder: of the steps of one training.
+      like: as of `restore`.
+      warn: `warn(step, reason)`, for each newer one that is not sound.
+    """
+    for step in reversed(steps(folder)):
+        try:
+            return restore(folder, step, like)
+        except Unsound as reason:
+            warn(step, str(reason))
+    return None
+
+
+def steps(folder: Path) -> list[int]:
+    """The numbers of the steps that are there, sound or not, in ascending order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def prune(folder: Path, last: int) -> None:
+    """Keeps the last steps and the one of the lowest loss, and no half-written one."""
+    found = steps(folder)
+    kept = {*found[-last:]}
+    losses = {step: _loss(folder, step) for step in found}
+    if losses:
+        kept.add(min(losses, key=lambda step: losses[step]))
+    for path in folder.iterdir():
+        if not (path.name.isdigit() and int(path.name) in kept):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def read_facts(folder: Path, step: int) -> dict[str, Any]:
+    """What lies beside the state of a step: step, key, config, loss, leaves, sha256.
+
+    Raises:
+      Unsound: it cannot be read.
+    """
+    import orbax.checkpoint as ocp
+
+    only_facts = ocp.args.Composite(facts=ocp.args.JsonRestore())
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            path = folder.absolute() / str(step)
+            facts = checkpointer.restore(path, only_facts)["facts"]
+            names = {"format", "step", "key", "config", "loss", "leaves", "sha256"}
+            if set(facts) != names or facts["format"] != _FORMAT:
+                raise Unsound("damaged (no checkpoint of this format)")
+            return facts
+    except (Unsound, PermissionError):
+        raise
+    except Exception as error:  # each layer of the format has its own
+        raise Unsound(f"damaged ({type(error).__name__})") from error
+
+
+def state_digest(state: Any) -> str:
+    """sha256 of a pytree: names, dtypes, shapes and bits of its leaves."""
+    return _digest({"leaves": _leaves(state)}, _arrays(state))
+
+
+def _check_same(facts: Mapping[str, Any], like: Checkpoint) -> None:
+    """Tells another training, and damaged facts, before any array is read."""
+    expected = {
+        "key": _key_facts(like.key),
+        "config": json.loads(json.dumps(like.config)),
+        "leaves": _leaves(like.state),
+    }
+    for name, value in expected.items():
+        mine = facts[name]
+        if name == "leaves":  # what jit returns may be weakly typed where it began not
+            mine, value = map(_without_weak, (mine, value))
+        if mine != value:
+            raise Unsound(f"of another training or damaged: another {name}")
+
+
+def _without_weak(leaves: Any) -> Any:
+    try:
+        return [{**leaf, "weak": False} for leaf in leaves]
+    except TypeError:
+        raise Unsound("damaged (no leaves)") from None
+
+
+def _loss(folder: Path, step: int) -> float:
+    """For comparison: infinite where there is none."""
+    try:
+        loss = read_facts(folder, step)["loss"]
+    except Unsound:
+        return math.inf
+    return loss if isinstance(loss, float) else math.inf
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(
+        leaf.dtype, jax.dtypes.prng_key
+    )
+
+
+def _leaves(state: Any) -> list[dict[str, Any]]:
+    """Name, dtype and shape of every leaf as jax sees it, and how it is stored."""
+    found = []
+    forms = jax.tree.leaves(jax.eval_shape(lambda same: same, state))
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    for (path, leaf), form in zip(leaves, forms, strict=True):
+        stored = jax.random.key_data(leaf) if _is_key(leaf) else form
+        found.append(
+            {
+                "name": jax.tree_util.keystr(path, simple=True, separator="."),
+                "dtype": str(form.dtype),
+                "stored": np.dtype(stored.dtype).name,
+                "shape": list(stored.shape),
+                "weak": bool(form.weak_type),
+            }
+        )
+    return found
+
+
+def _names(facts: Mapping[str, Any]) -> list[str]:
+    """Unique, and in the order of the leaves."""
+    return [f"{i:04}.{leaf['name']}" for i, leaf in enumerate(facts["leaves"])]
+
+
+def _named(
+    facts: Mapping[str, Any], arrays: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What orbax gets: it refuses an array of size 0, which its shape alone makes."""
+    named = zip(_names(facts), arrays, strict=True)
+    return {name: array for name, array in named if array.size}
+
+
+def _arrays(state: Any) -> list[np.ndarray]:
+    """The leaves on the host, in the dtype that jax holds them in."""
+    return [
+        np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf))
+        for leaf in jax.tree.leaves(state)
+    ]
+
+
+def _rebuilt(array: np.ndarray, form: Mapping[str, Any], like: Any) -> jax.Array:
+    """The leaf as it was: a typed key again, weakly typed where it was."""
+    if _is_key(like):
+        return jax.random.wrap_key_data(
+            jnp.asarray(array), impl=jax.random.key_impl(like)
+        )
+    if form["weak"]:  # which only an update in place hands on
+        zero = np.dtype(form["stored"]).type(0).item()
+        return jnp.full(array.shape, zero).at[...].set(array)
+    return jnp.asarray(array)
+
+
+def _key_facts(key: jax.Array) -> dict[str, Any]:
+    data = np.asarray(jax.random.key_data(key)).tolist()
+    return {"dtype": str(key.dtype), "data": data}
+
+
+def _digest(facts: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str:
+    """sha256 of all facts but the digest itself, and of the bits of all arrays."""
+    told = {name: value for name, value in facts.items() if name != "sha256"}
+    total = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for array in arrays:
+        header = f"{array.dtype.name}{array.shape}"
+        total.update(header.encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
