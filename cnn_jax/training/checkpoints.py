@@ -2,7 +2,9 @@
 
 Orbax writes a step whole or not at all, but it restores a flipped bit without a word.
 So a sha256 over every leaf and every fact lies beside the state, a step that does not
-match it counts as damaged, and the newest sound step before it is taken.
+match it counts as damaged, and the newest sound step before it is taken. The leaves lie
+in one array of bytes: a fifth of the time that orbax takes for 200 leaves, and one read
+that fails where a file is damaged, not 200 whose failures come later.
 
 A folder holds a step per subfolder, named by its number. One process writes to it.
 """
@@ -12,7 +14,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 _FORMAT = 1
+_PACKED = "leaves"
 
 
 class Unsound(Exception):
@@ -58,7 +61,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     import orbax.checkpoint as ocp
 
-    arrays = _arrays(checkpoint.state)
+    packed = _packed(checkpoint.state)
     facts: dict[str, Any] = {
         "format": _FORMAT,
         "step": checkpoint.step,
@@ -67,9 +70,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         "loss": checkpoint.loss if math.isfinite(checkpoint.loss) else None,
         "leaves": _leaves(checkpoint.state),
     }
-    facts["sha256"] = _digest(facts, arrays)
+    facts["sha256"] = _digest(facts, packed)
     content = ocp.args.Composite(
-        state=ocp.args.StandardSave(_named(facts, arrays)),
+        state=ocp.args.StandardSave({_PACKED: packed}),
         facts=ocp.args.JsonSave(facts),
     )
     path = folder.absolute() / str(checkpoint.step)
@@ -95,22 +98,22 @@ def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
         facts = read_facts(folder, step)
         _check_same(facts, like)
-        empty = [np.empty(leaf["shape"], leaf["stored"]) for leaf in facts["leaves"]]
-        shapes = _named(facts, empty)
-        content = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        empty = np.empty(1 + sum(map(_size, facts["leaves"])), np.uint8)
+        content = ocp.args.Composite(state=ocp.args.StandardRestore({_PACKED: empty}))
         try:
-            state = dict(zip(_names(facts), empty, strict=True))
-            state |= checkpointer.restore(path, content)["state"]
-            arrays = [np.asarray(state[name]) for name in _names(facts)]
+            packed = checkpointer.restore(path, content)["state"][_PACKED]
         except PermissionError:
             raise
         except Exception as error:  # each layer of the format has its own
             raise Unsound(f"damaged ({type(error).__name__})") from error
-    if facts["step"] != step or _digest(facts, arrays) != facts["sha256"]:
+    if facts["step"] != step or _digest(facts, packed) != facts["sha256"]:
         raise Unsound("damaged (its sha256 is another)")
     before, tree = jax.tree.flatten(like.state)
-    triples = zip(arrays, facts["leaves"], before, strict=True)
-    leaves = [_rebuilt(*each) for each in triples]
+    leaves, start = [], 0
+    for form, leaf in zip(facts["leaves"], before, strict=True):
+        content = packed[start : start + _size(form)]
+        leaves.append(_rebuilt(content, form, leaf))
+        start += len(content)
     loss = math.nan if facts["loss"] is None else facts["loss"]
     state = jax.tree.unflatten(tree, leaves)
     return Checkpoint(state, step, like.key, facts["config"], loss)
@@ -178,7 +181,7 @@ def read_facts(folder: Path, step: int) -> dict[str, Any]:
 
 def state_digest(state: Any) -> str:
     """sha256 of a pytree: names, dtypes, shapes and bits of its leaves."""
-    return _digest({"leaves": _leaves(state)}, _arrays(state))
+    return _digest({"leaves": _leaves(state)}, _packed(state))
 
 
 def _check_same(facts: Mapping[str, Any], like: Checkpoint) -> None:
@@ -237,33 +240,26 @@ def _leaves(state: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _names(facts: Mapping[str, Any]) -> list[str]:
-    """Unique, and in the order of the leaves."""
-    return [f"{i:04}.{leaf['name']}" for i, leaf in enumerate(facts["leaves"])]
+def _size(form: Mapping[str, Any]) -> int:
+    """Bytes of a leaf."""
+    return math.prod(form["shape"]) * np.dtype(form["stored"]).itemsize
 
 
-def _named(
-    facts: Mapping[str, Any], arrays: Sequence[np.ndarray]
-) -> dict[str, np.ndarray]:
-    """What orbax gets: it refuses an array of size 0, which its shape alone makes."""
-    named = zip(_names(facts), arrays, strict=True)
-    return {name: array for name, array in named if array.size}
+def _packed(state: Any) -> np.ndarray:
+    """The bits of all leaves, and one byte more: orbax refuses an array of size 0."""
+    parts = [np.zeros(1, np.uint8)]
+    for leaf in reversed(jax.tree.leaves(state)):
+        array = jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
+        parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.concatenate(parts[::-1])
 
 
-def _arrays(state: Any) -> list[np.ndarray]:
-    """The leaves on the host, in the dtype that jax holds them in."""
-    return [
-        np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf))
-        for leaf in jax.tree.leaves(state)
-    ]
-
-
-def _rebuilt(array: np.ndarray, form: Mapping[str, Any], like: Any) -> jax.Array:
+def _rebuilt(content: np.ndarray, form: Mapping[str, Any], like: Any) -> jax.Array:
     """The leaf as it was: a typed key again, weakly typed where it was."""
+    array = content.view(form["stored"]).reshape(form["shape"])
     if _is_key(like):
-        return jax.random.wrap_key_data(
-            jnp.asarray(array), impl=jax.random.key_impl(like)
-        )
+        data = jnp.asarray(array)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
     if form["weak"]:  # which only an update in place hands on
         zero = np.dtype(form["stored"]).type(0).item()
         return jnp.full(array.shape, zero).at[...].set(array)
@@ -275,12 +271,9 @@ def _key_facts(key: jax.Array) -> dict[str, Any]:
     return {"dtype": str(key.dtype), "data": data}
 
 
-def _digest(facts: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> str:
-    """sha256 of all facts but the digest itself, and of the bits of all arrays."""
+def _digest(facts: Mapping[str, Any], packed: np.ndarray) -> str:
+    """sha256 of all facts but the digest itself, and of the bits of the state."""
     told = {name: value for name, value in facts.items() if name != "sha256"}
     total = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    for array in arrays:
-        header = f"{array.dtype.name}{array.shape}"
-        total.update(header.encode())
-        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    total.update(packed.data)
     return total.hexdigest()

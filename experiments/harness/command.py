@@ -76,13 +76,14 @@ def _run(
     began = time.perf_counter()
     from experiments.harness import directory, environment, resume
 
-    for request in requests:
-        directory.check_writable(Path(request.out))
+    begun = [resume.latest(each) if is_latest else None for each in requests]
+    for request, run in zip(requests, begun, strict=True):
+        if run is None:
+            directory.check_writable(Path(request.out))
     environment.prepare(requests[0].device, requests[0].num_threads)
     code = 0
-    for request in requests:
+    for request, run in zip(requests, begun, strict=True):
         try:
-            run = resume.latest(request) if is_latest else None
             if run is not None:
                 resume.go_on(run, request, argv, began)
             else:

@@ -29,7 +29,8 @@ from cnn_jax.training.checkpoints import Checkpoint
 
 LAST = 2  # steps that are kept of a training, beside its best
 SHARE = 0.02  # of the run's time that may be spent on writing
-_FIRST = 0.1  # seconds that the first save is expected to take
+_FIRST = 0.1  # seconds of CPU time that the first save is expected to take
+_THREADS = 4  # CPU seconds of all threads that write, at most, per second of the first
 _REFUSED = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG)
 _ABOUT_ERRNO = re.compile(r"\[OS error (\d+)|\[Errno (\d+)\]")
 
@@ -143,18 +144,16 @@ class Checkpoints:
     def _write(self, training: "Training", checkpoint: Checkpoint) -> None:
         import orbax.checkpoint  # noqa: F401  its import is no part of a save
 
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.thread_time()
         try:
             checkpoints.save(training.folder, checkpoint)
             checkpoints.prune(training.folder, LAST)
         except Exception as error:
             raise _refusal(error, training.folder) or error from None
-        self._expected = time.monotonic() - began
+        self._expected = _THREADS * (time.thread_time() - worked)
         self._spent += self._expected
-        seconds = round(self._expected, 3)
-        self._log(
-            "checkpoint", label=training.label, chunk=checkpoint.step, took=seconds
-        )
+        took = round(time.monotonic() - began, 3)
+        self._log("checkpoint", label=training.label, chunk=checkpoint.step, took=took)
 
 
 class Training:

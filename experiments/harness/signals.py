@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import FrameType
 
 from experiments.harness.exits import Terminated
@@ -76,7 +76,8 @@ def handled() -> Generator[None]:
     numbers = [each for each in _SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    interrupt = _handler()
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     woken = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
     watcher.start()
@@ -93,16 +94,27 @@ def handled() -> Generator[None]:
 
 def leave_threads(code: int) -> None:
     """Ends the process where a measurement is left behind, which it would wait for."""
-    if any(each.name.startswith(MEASURING) for each in threading.enumerate()):
+    left = [each for each in threading.enumerate() if each.name.startswith(MEASURING)]
+    for each in left:
+        each.join(1.0)  # most are about to end
+    if any(each.is_alive() for each in left):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first signal, where Python stands in the main thread."""
-    if stop.ask(number):
-        stop.check()
+def _handler() -> Callable[[int, FrameType | None], None]:
+    """Where Python stands in the main thread: an exception, then an end at once."""
+    seen = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if seen:
+            os._exit(128 + number)
+        seen.append(number)
+        if stop.ask(number):
+            stop.check()
+
+    return interrupt
 
 
 def _watch(reading: int) -> None:
