@@ -11,6 +11,7 @@ the run's time, it pauses. Before an end that is not the run's own it never does
 """
 
 import concurrent.futures
+import dataclasses
 import errno
 import hashlib
 import math
@@ -169,6 +170,7 @@ class Training:
         """The newest sound states and the chunks behind them."""
         found = self._kept.restored(self)
         self._last = found.step
+        self.start = dataclasses.replace(self.start, state=None)  # needed no more
         return found.state, found.step
 
     def offer(self, states: Any, done: int, loss: float) -> None:

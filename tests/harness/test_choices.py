@@ -50,6 +50,23 @@ def test_a_replay_makes_the_recorded_choices(launch: Launch, tuned: Path):
     assert launch(f"--replay={tuned}").code == 0
 
 
+def test_a_resumed_run_makes_the_choices_of_its_log(launch: Launch, tuned: Path):
+    before = json.loads((tuned / "result.json").read_text())["metrics_digest"]
+    for name in ("result.json", "choices.json"):  # as if killed while it reported
+        (tuned / name).unlink()
+    assert launch(f"--resume={tuned}").code == 0
+    after = json.loads((tuned / "result.json").read_text())["metrics_digest"]
+    assert after == before
+    (choice,) = json.loads((tuned / "choices.json").read_text())["choices"]
+    assert (choice["algorithm"], choice["source"]) == ("im2col", "recorded")
+
+
+def test_a_choice_is_in_the_log_as_soon_as_it_is_made(tuned: Path):
+    events = [json.loads(line) for line in (tuned / "log.jsonl").open()]
+    assert [each["event"] for each in events] == ["start", "choice", "drawn", "end"]
+    assert events[1]["choice"]["algorithm"] == "im2col"
+
+
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that this process has compiled, with the choice of "im2col"."""
