@@ -3,8 +3,8 @@
 Orbax writes a step whole or not at all, but it restores a flipped bit without a word.
 So a sha256 over every leaf and every fact lies beside the state, a step that does not
 match it counts as damaged, and the newest sound step before it is taken. The leaves lie
-in one array of bytes: a fifth of the time that orbax takes for 200 leaves, and one read
-that fails where a file is damaged, not 200 whose failures come later.
+in one array of bytes: less than half the time that orbax takes for 200 leaves, and one
+read that fails where a file is damaged, not 200 whose failures come later.
 
 A folder holds a step per subfolder, named by its number. One process writes to it.
 """
@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +108,8 @@ def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
             raise Unsound(f"damaged ({type(error).__name__})") from error
     if facts["step"] != step or _digest(facts, packed) != facts["sha256"]:
         raise Unsound("damaged (its sha256 is another)")
-    before, tree = jax.tree.flatten(like.state)
-    leaves, start = [], 0
-    for form, leaf in zip(facts["leaves"], before, strict=True):
-        content = packed[start : start + _size(form)]
-        leaves.append(_rebuilt(content, form, leaf))
-        start += len(content)
     loss = math.nan if facts["loss"] is None else facts["loss"]
-    state = jax.tree.unflatten(tree, leaves)
+    state = _unpacked(packed, facts["leaves"], like.state)
     return Checkpoint(state, step, like.key, facts["config"], loss)
 
 
@@ -144,9 +138,15 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
 
 
-def prune(folder: Path, last: int) -> None:
-    """Keeps the last steps and the one of the lowest loss, and no half-written one."""
-    found = steps(folder)
+def prune(folder: Path, last: int, unsound: Collection[int] = ()) -> None:
+    """Keeps the last steps and the one of the lowest loss, and no half-written one.
+
+    Args:
+      folder: of the steps of one training.
+      last: how many.
+      unsound: steps that are kept in no case.
+    """
+    found = [step for step in steps(folder) if step not in unsound]
     kept = {*found[-last:]}
     losses = {step: _loss(folder, step) for step in found}
     if losses:
@@ -252,6 +252,17 @@ def _packed(state: Any) -> np.ndarray:
         array = jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
         parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return np.concatenate(parts[::-1])
+
+
+def _unpacked(packed: np.ndarray, forms: Iterable[Mapping[str, Any]], like: Any) -> Any:
+    """The pytree whose leaves lie behind each other in packed [bytes]."""
+    before, tree = jax.tree.flatten(like)
+    leaves, start = [], 0
+    for form, leaf in zip(forms, before, strict=True):
+        content = packed[start : start + _size(form)]
+        leaves.append(_rebuilt(content, form, leaf))
+        start += len(content)
+    return jax.tree.unflatten(tree, leaves)
 
 
 def _rebuilt(content: np.ndarray, form: Mapping[str, Any], like: Any) -> jax.Array:

@@ -31,7 +31,7 @@ from cnn_jax.training.checkpoints import Checkpoint
 LAST = 2  # steps that are kept of a training, beside its best
 SHARE = 0.02  # of the run's time that may be spent on writing
 _FIRST = 0.1  # seconds of CPU time that the first save is expected to take
-_THREADS = 4  # CPU seconds of all threads that write, at most, per second of the first
+_THREADS = 2  # CPU seconds of all threads that write, at most, per second of the first
 _REFUSED = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG)
 _ABOUT_ERRNO = re.compile(r"\[OS error (\d+)|\[Errno (\d+)\]")
 
@@ -96,6 +96,7 @@ class Checkpoints:
         """The newest sound step of a training, or its start."""
 
         def warn(step: int, reason: str) -> None:
+            training.unsound.add(step)
             self._log("unsound", label=training.label, chunk=step, reason=reason)
             self._warn(
                 f"checkpoint {step} of {training.label} is not taken: {reason}; "
@@ -148,7 +149,8 @@ class Checkpoints:
         began, worked = time.monotonic(), time.thread_time()
         try:
             checkpoints.save(training.folder, checkpoint)
-            checkpoints.prune(training.folder, LAST)
+            training.unsound.discard(checkpoint.step)  # it is written anew
+            checkpoints.prune(training.folder, LAST, training.unsound)
         except Exception as error:
             raise _refusal(error, training.folder) or error from None
         self._expected = _THREADS * (time.thread_time() - worked)
@@ -164,6 +166,7 @@ class Training:
         self, kept: Checkpoints, folder: Path, label: str, start: Checkpoint
     ) -> None:
         self.folder, self.label, self.start = folder, label, start
+        self.unsound: set[int] = set()
         self._kept, self._since, self._last = kept, time.monotonic(), 0
 
     def resume(self) -> tuple[Any, int]:

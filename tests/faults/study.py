@@ -41,7 +41,7 @@ class Config:
     chunks: int = 12  # of ten steps each
     pause: float = 0.0  # seconds before each chunk
     diverges: int = -1  # the chunk of "d" from which on the loss is not finite
-    signals: str = ""  # "15 3": SIGTERM in chunk 3 of "d"
+    signals: str = ""  # "15 3": SIGTERM in chunk 3 of "d", once
     idle: float = 0.0  # seconds that a measurement takes which trains nothing
 
 
@@ -81,7 +81,10 @@ def run(keys, config, lab):
             states, log = chunk(states, examples)
             if label == "d" and 0 <= config.diverges <= number:
                 log = {"loss": log["loss"] * jnp.nan}
-            if label == "d" and config.signals.endswith(f" {number}"):
+            once = lab.directory / "signalled"
+            ends = label == "d" and config.signals.endswith(f" {number}")
+            if ends and not once.exists():
+                once.touch()
                 os.kill(os.getpid(), int(config.signals.split()[0]))
                 time.sleep(0.5)
             return states, log

@@ -10,6 +10,7 @@ import pytest
 
 from cnn_jax import conv
 from cnn_jax.ops.algorithms import autotune, choices
+from experiments.harness import directory
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -62,7 +63,7 @@ def test_a_resumed_run_makes_the_choices_of_its_log(launch: Launch, tuned: Path)
 
 
 def test_a_choice_is_in_the_log_as_soon_as_it_is_made(tuned: Path):
-    events = [json.loads(line) for line in (tuned / "log.jsonl").open()]
+    events = directory.read_log(tuned)
     assert [each["event"] for each in events] == ["start", "choice", "drawn", "end"]
     assert events[1]["choice"]["algorithm"] == "im2col"
 

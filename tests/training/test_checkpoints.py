@@ -191,6 +191,8 @@ def test_the_last_steps_and_the_best_are_kept(tmp_path: Path):
     checkpoints.prune(tmp_path, 2)
     assert checkpoints.steps(tmp_path) == [2, 4, 5]
     assert len(list(tmp_path.iterdir())) == 3
+    checkpoints.prune(tmp_path, 1, {5})
+    assert checkpoints.steps(tmp_path) == [2, 4]
 
 
 def test_a_half_written_step_is_no_step(saved: Path, tmp_path: Path):
