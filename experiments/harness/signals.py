@@ -72,7 +72,6 @@ stop = Stop()
 @contextlib.contextmanager
 def handled() -> Generator[None]:
     """Handles the signals of one command; what is ignored stays ignored."""
-    stop.number, stop.trainings = None, 0
     numbers = [each for each in _SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -90,6 +89,7 @@ def handled() -> Generator[None]:
         os.close(writing)  # which ends the watcher
         watcher.join()
         os.close(reading)
+        stop.number = None  # it was asked of this command alone
 
 
 def leave_threads(code: int) -> None:
