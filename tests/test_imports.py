@@ -21,7 +21,7 @@ ALLOWED = {
     ),
     "cnn_jax/training": (
         {"cnn_jax.ops", "cnn_jax.training"},
-        {"jax", "numpy", "flax", "optax"},
+        {"jax", "numpy", "flax", "optax", "orbax"},
     ),
     "cnn_jax/data": (
         {"cnn_jax.data"},

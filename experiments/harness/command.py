@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.harness import exits, flags, modules
+from experiments.harness import exits, flags, modules, signals
 
 
 def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
@@ -20,16 +20,19 @@ def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
       The exit code (see `exits`). What a user can do something about is one line on
       stderr; only a bug shows a traceback.
     """
-    exits.raise_on_sigterm()
-    try:
-        code = _obey(flags.parse(argv, folder), argv, folder)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except BaseException as error:
-        return _tell(error)
+    with signals.handled():
+        try:
+            code = _obey(flags.parse(argv, folder), argv, folder)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except BaseException as error:
+            code = _tell(error)
+    if code in (exits.INTERRUPTED, exits.TERMINATED):
+        signals.leave_threads(code)
+    return code
 
 
 def _tell(error: BaseException) -> int:
@@ -53,28 +56,38 @@ def _obey(command: flags.Command, argv: Sequence[str], folder: Path) -> int:
             from experiments.harness import replay
 
             return replay.replay(run, data_dir, folder)
-        case flags.Run(requests):
-            return _run(requests, argv)
+        case flags.Resume():
+            from experiments.harness import resume
+
+            resume.resume(command, argv, folder, time.perf_counter())
+            return 0
+        case flags.Run(requests, is_latest):
+            return _run(requests, argv, is_latest)
 
 
-def _run(requests: Sequence[flags.Request], argv: Sequence[str]) -> int:
+def _run(
+    requests: Sequence[flags.Request], argv: Sequence[str], is_latest: bool
+) -> int:
     """Runs one experiment after the other; the first failure gives the code.
 
     A failure of one of several does not keep the others from running, but a full
     disk and a signal do.
     """
     began = time.perf_counter()
-    from experiments.harness import directory, environment
+    from experiments.harness import directory, environment, resume
 
-    for request in requests:
-        directory.check_writable(Path(request.out))
+    begun = [resume.latest(each) if is_latest else None for each in requests]
+    for request, run in zip(requests, begun, strict=True):
+        if run is None:
+            directory.check_writable(Path(request.out))
     environment.prepare(requests[0].device, requests[0].num_threads)
-    from experiments.harness import run  # imports jax, which reads what was prepared
-
     code = 0
-    for request in requests:
+    for request, run in zip(requests, begun, strict=True):
         try:
-            run.execute(request, argv, began)
+            if run is not None:
+                resume.go_on(run, request, argv, began)
+            else:
+                _execute(request, argv, began)
         except Exception as error:
             failed = _tell(error)
             code = code or failed
@@ -82,3 +95,9 @@ def _run(requests: Sequence[flags.Request], argv: Sequence[str]) -> int:
                 break
         began = time.perf_counter()
     return code
+
+
+def _execute(request: flags.Request, argv: Sequence[str], began: float) -> None:
+    from experiments.harness import run  # imports jax, which reads what was prepared
+
+    run.execute(request, argv, began)

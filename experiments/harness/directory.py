@@ -11,22 +11,25 @@ import fcntl
 import json
 import os
 import secrets
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from experiments.harness import strict_json
 from experiments.harness.exits import EXHAUSTED, UNAVAILABLE, UNUSABLE, CommandError
+from experiments.harness.flags import CONFIG as CONFIG
 
 LOG = "log.jsonl"
-CONFIG = "config.json"
 RESULT = "result.json"
 METRICS = "metrics.npz"
 CHOICES = "choices.json"
 REPORT = "report.html"
 FIGURES = "figures"
+CHECKPOINTS = "checkpoints"
 
+_DURABLE = ("start", "resume", "choice")  # what checkpoints rely on: on the disk first
 _RESULT_FIELDS = {
     "experiment": str,
     "config": dict,
@@ -39,38 +42,90 @@ _RESULT_FIELDS = {
 
 
 class RunDirectory:
-    """A new directory of one run, in use until it is closed.
+    """The directory of one run, in use until it is closed.
+
+    Attributes:
+      path: OUT/EXPERIMENT/STAMP.
+      events: of the log, as the processes before this one have left it.
+      elapsed: seconds that the processes before this one had spent on the run.
 
     Raises:
-      CommandError: with code 5 if nothing can be written there, 3 if not locked.
+      CommandError: with code 5 if nothing can be written there, 3 if not locked, 6 if
+        there is no log to go on with.
     """
 
-    def __init__(self, out: Path, experiment: str) -> None:
+    def __init__(self, path: Path, *, is_new: bool) -> None:
+        self.path = path
+        self._writing = threading.Lock()
+        try:
+            if is_new:
+                path.mkdir(parents=True)
+            elif not (path / LOG).is_file():
+                raise CommandError(
+                    UNUSABLE, f"{path} is no run directory: it has no {LOG}"
+                )
+            self._log = open(path / LOG, "ab", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            place = path.parents[1] if is_new else path
+            raise CommandError(
+                EXHAUSTED, f"cannot write to {place}: {error.strerror}"
+            ) from None
+        try:
+            _lock(self._log.fileno(), fcntl.LOCK_EX, path)
+            self.events = read_log(path)
+            self._end = (path / LOG).read_bytes().rfind(b"\n") + 1
+            self._log.truncate(self._end)  # a torn line would spoil the next one
+        except BaseException:
+            self._log.close()
+            raise
+        self.elapsed = self.events[-1]["seconds"] if self.events else 0.0
+        self._start = time.monotonic() - self.elapsed
+
+    @classmethod
+    def new(cls, out: Path, experiment: str) -> Self:
+        """A directory that was not there before."""
         now = datetime.datetime.now(datetime.UTC)
         stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        self.path = out / experiment / stamp
-        self._start = time.monotonic()
-        try:
-            self.path.mkdir(parents=True)
-            self._log = open(self.path / LOG, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            raise CommandError(
-                EXHAUSTED, f"cannot write to {out}: {error.strerror}"
-            ) from None
-        _lock(self._log.fileno(), fcntl.LOCK_EX, self.path)
+        return cls(out / experiment / stamp, is_new=True)
+
+    @classmethod
+    def again(cls, path: Path) -> Self:
+        """That of a run that has ended, in whatever way."""
+        run = cls(path, is_new=False)
+        for name in (".", FIGURES):  # what a kill has left half-written
+            for unfinished in (path / name).glob(".*"):
+                unfinished.unlink()
+        return run
+
+    @property
+    def beginning(self) -> dict[str, Any] | None:
+        """The first event: command, environment and config; None before it."""
+        return self.events[0] if self.events else None
 
     def log(self, event: str, **fields: Any) -> None:
         """Adds one line of JSON, with the seconds since the start."""
         seconds = round(time.monotonic() - self._start, 3)
-        line = strict_json.dumps({"event": event, "seconds": seconds, **fields})
-        self._log.write(line + "\n")
-        self._log.flush()
+        text = strict_json.dumps({"event": event, "seconds": seconds, **fields})
+        line = memoryview(f"{text}\n".encode())
+        with self._writing:
+            end = self._end + len(line)
+            try:
+                while line:
+                    line = line[self._log.write(line) :]
+            except OSError as error:
+                error.filename = str(self.path / LOG)
+                with contextlib.suppress(OSError):  # half a line is none
+                    self._log.truncate(self._end)
+                raise
+            self._end = end
+            if event in _DURABLE:
+                os.fsync(self._log.fileno())
 
     def write(self, name: str, content: bytes | str) -> None:
         write_whole(self.path / name, content)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk: what the log has is there
+        with contextlib.suppress(OSError, ValueError):  # a full disk; closed before
             os.fsync(self._log.fileno())
         with contextlib.suppress(OSError):
             self._log.close()
@@ -83,6 +138,25 @@ class RunDirectory:
         with contextlib.suppress(OSError):
             self.path.rmdir()
             self.path.parent.rmdir()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The events of a run, without a last line that a kill has torn.
+
+    Raises:
+      CommandError: with code 6, if another line is damaged.
+    """
+    *lines, _ = (path / LOG).read_bytes().split(b"\n")
+    events = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or not {"event", "seconds"} <= set(event):
+            raise CommandError(UNUSABLE, f"{path / LOG} is damaged")
+        events.append(event)
+    return events
 
 
 def check_writable(out: Path) -> None:
@@ -154,11 +228,20 @@ def finished(path: Path) -> Generator[dict[str, Any]]:
         raise CommandError(UNUSABLE, f"{path} is no run directory: it has no {LOG}")
     with open(log, encoding="utf-8") as file:
         _lock(file.fileno(), fcntl.LOCK_SH, path)
-        result = read_json(path / RESULT)
-        for name, kind in _RESULT_FIELDS.items():
-            if not isinstance(result.get(name), kind):
-                raise CommandError(UNUSABLE, f"{path / RESULT} is damaged: no {name}")
-        yield result
+        yield read_result(path)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What result.json of a run holds.
+
+    Raises:
+      CommandError: with code 6 if it is absent or damaged.
+    """
+    result = read_json(path / RESULT)
+    for name, kind in _RESULT_FIELDS.items():
+        if not isinstance(result.get(name), kind):
+            raise CommandError(UNUSABLE, f"{path / RESULT} is damaged: no {name}")
+    return result
 
 
 def read_json(path: Path) -> dict[str, Any]:

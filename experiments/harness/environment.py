@@ -10,11 +10,12 @@ programs are kept in the user's cache directory, which changes times and no bits
 import contextlib
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,25 @@ def record(num_threads: int) -> dict[str, Any]:
         "revision": revision,
         "dirty": dirty,
     }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line for each entry of `record` that is another now."""
+    return list(changes(_flat(then), _flat(now)))
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each entry that is another now."""
+    for name in {**old, **new}:
+        before, after = json.dumps(old.get(name)), json.dumps(new.get(name))
+        if before != after:
+            yield f"{name} was {before}, is {after}"
+
+
+def _flat(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment with its variables as entries of their own."""
+    rows = {name: value for name, value in recorded.items() if name != "variables"}
+    return rows | recorded.get("variables", {})
 
 
 def _variables() -> Iterator[tuple[str, str]]:

@@ -6,8 +6,6 @@ interrupted and terminated.
 """
 
 import errno
-import signal
-from types import FrameType
 
 DIFFERS = 1
 USAGE = 2
@@ -42,16 +40,6 @@ class CommandError(Exception):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Python stands, as SIGINT raises KeyboardInterrupt."""
-
-
-def raise_on_sigterm() -> None:
-    """Lets a terminated run clean up behind itself, like an interrupted one."""
-    signal.signal(signal.SIGTERM, _terminate)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
-    raise Terminated
 
 
 def explain(error: BaseException) -> CommandError | None:

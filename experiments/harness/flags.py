@@ -8,6 +8,7 @@ a word without a flag.
 
 import dataclasses
 import difflib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from experiments.harness.exits import USAGE, CommandError
 from experiments.harness.modules import Experiment, Scalar
 
 RECORDED = ("seed", "num_seeds", "data", "data_dir", "device", "num_threads")
+
+CONFIG = "config.json"
 
 # absl reads these whatever is defined; here they would hide typing errors.
 _RESERVED = re.compile(r"--?(undefok|flagfile)(=|$)")
@@ -38,11 +41,17 @@ class Request:
     device: str
     num_threads: int
     out: str = options.OUT
+    checkpoint_seconds: float = options.CHECKPOINT_SECONDS
 
     @property
     def record(self) -> dict[str, Scalar | None]:
         """The config as config.json and result.json hold it."""
         return {**self.config, **{name: getattr(self, name) for name in RECORDED}}
+
+    @property
+    def named(self) -> dict[str, Scalar | None]:
+        """The record behind the name of the experiment."""
+        return {"experiment": self.experiment.name, **self.record}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +61,19 @@ class Say:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
+    """New runs, or, where `is_latest`, the newest of each request's config."""
+
     requests: tuple[Request, ...]
+    is_latest: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """A run to go on with, and what was asked of its config beside."""
+
+    run: Path
+    asked: dict[str, Scalar | None]
+    checkpoint_seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +87,7 @@ class Publish:
     run: Path
 
 
-Command = Say | Run | Replay | Publish
+Command = Say | Run | Resume | Replay | Publish
 
 
 def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
@@ -81,7 +102,7 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
     """
     known = modules.names(folder)
     first, _ = _feed(argv, (), (), known_only=True)  # finds --exp, which adds flags
-    name = first["exp"].value
+    name = first["exp"].value or _experiment_of(first["resume"].value)
     chosen = _choose(name, known, folder)
     single = chosen[0] if chosen and name != options.ALL else None
     if first["help"].value:
@@ -100,11 +121,40 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
         return Replay(Path(values["replay"].value), values["data_dir"].value)
     if values["publish"].value:
         return Publish(Path(values["publish"].value))
+    resumed = values["resume"].value
+    if resumed and resumed != options.LATEST:
+        return _resume(Path(resumed), single, values, given)
     if not chosen:
         raise CommandError(
             USAGE, f"which experiment? --exp={'|'.join((*known, options.ALL))}"
         )
-    return Run(tuple(_request(each, values, given) for each in chosen))
+    requests = tuple(_request(each, values, given) for each in chosen)
+    return Run(requests, is_latest=bool(resumed))
+
+
+def _experiment_of(run: str | None) -> str | None:
+    """The experiment of a run that is gone on with, whose fields are flags then."""
+    try:
+        name = json.loads((Path(run or "") / CONFIG).read_text())["experiment"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # who goes on with it says what is wrong
+    return name if isinstance(name, str) else None
+
+
+def _resume(
+    run: Path, single: Experiment | None, values: flags.FlagValues, given: set[str]
+) -> Resume:
+    if extra := given & {"out"}:
+        raise CommandError(USAGE, f"--resume=RUN_DIR does not go with --{min(extra)}")
+    asked: dict[str, Scalar | None] = {}
+    if "exp" in given:
+        asked["experiment"] = values["exp"].value
+    if single is not None:
+        record = _request(single, values, given).record
+        quick = set(single.quick) if values["quick"].value else set()
+        asked |= {name: record[name] for name in record if name in given | quick}
+    seconds: Any = values["checkpoint_seconds"].value
+    return Resume(run, asked, seconds)
 
 
 def nearest(word: str, candidates: Iterable[str], prefix: str = "") -> str:

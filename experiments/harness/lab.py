@@ -1,8 +1,9 @@
 """The lab: the only door from an experiment to data, logs, progress and clocks."""
 
-import concurrent.futures
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,14 @@ import jax
 import numpy as np
 
 from cnn_jax import data
+from experiments.harness.kept import Checkpoints, Training
+from experiments.harness.signals import MEASURING, stop
+
+_POLL = 0.2  # seconds until a signal is seen while measurements run
+
+
+class Halted(Exception):
+    """A training ended because another measurement has failed."""
 
 
 class NotFinite(Exception):
@@ -25,6 +34,7 @@ class Lab:
         log: `log(event, **fields)`, one line of the run's log.
         progress: `progress(done, total, label)`, for the person who waits.
         directory: the run directory, or None where nothing is kept.
+        checkpoints: of the run's trainings, or None where none are kept.
     """
 
     def __init__(
@@ -34,12 +44,15 @@ class Lab:
         log: Callable[..., None],
         progress: Callable[[int, int, str], None],
         directory: Path | None = None,
+        checkpoints: Checkpoints | None = None,
     ):
         self.data_name = data_name
         self.data_dir = data_dir
         self.log = log
         self.progress = progress
         self.directory = directory
+        self.checkpoints = checkpoints
+        self._failed = threading.Event()
 
     def data(self, name: str | None = None, **options: Any) -> data.Dataset:
         """The named data set as arrays; the run's own --data unless named.
@@ -73,7 +86,7 @@ class Lab:
         label: str,
         on_nonfinite: str = "stop",
     ) -> Any:
-        """The host loop of a training: chunk after chunk, logged and watched.
+        """The host loop of a training: chunk after chunk, logged, watched and kept.
 
         Args:
             chunk: jitted (states, examples) -> (states, log), every leaf with a
@@ -81,7 +94,8 @@ class Lab:
             states: before the first chunk.
             examples: handed to every chunk.
             num_chunks: how often `chunk` runs.
-            label: what is trained, for log and progress.
+            label: what is trained, for log and progress; in a run that keeps
+                checkpoints each training has its own.
             on_nonfinite: "stop", or "record" where divergence is the result.
 
         Returns:
@@ -89,22 +103,43 @@ class Lab:
 
         Raises:
             NotFinite: a loss is not finite and `on_nonfinite` is "stop".
-            ValueError: another `on_nonfinite`.
+            KeyboardInterrupt: a signal came; the last chunk is kept.
+            ValueError: another `on_nonfinite`, or a label that was taken before.
         """
         if on_nonfinite not in ("stop", "record"):
             raise ValueError(
                 f'expected on_nonfinite "stop" or "record", got {on_nonfinite!r}'
             )
-        self.progress(0, num_chunks, label)
-        for done in range(1, num_chunks + 1):
-            states, log = chunk(states, examples)
-            losses = np.asarray(log["loss"])
-            if on_nonfinite == "stop":
-                _stop_where_not_finite(losses, done - 1, label)
-            last = {name: np.asarray(values)[:, -1] for name, values in log.items()}
-            self.log("chunk", label=label, chunk=done, of=num_chunks, **last)
+        with stop.under_way():
+            kept, done = None, 0
+            if self.checkpoints is not None:
+                kept = self.checkpoints.training(label, states, num_chunks)
+                states, done = kept.resume()
             self.progress(done, num_chunks, label)
+            while done < num_chunks:
+                after, log = chunk(states, examples)
+                losses = np.asarray(log["loss"])
+                if on_nonfinite == "stop" and not np.isfinite(losses).all():
+                    if kept is not None:
+                        kept.keep(states, done)
+                    raise _not_finite(losses, done, label)
+                states, done = after, done + 1
+                last = {name: np.asarray(each)[:, -1] for name, each in log.items()}
+                self.log("chunk", label=label, chunk=done, of=num_chunks, **last)
+                self.progress(done, num_chunks, label)
+                self._between_chunks(kept, states, done, float(last["loss"].mean()))
         return states
+
+    def _between_chunks(
+        self, kept: Training | None, states: Any, done: int, loss: float
+    ) -> None:
+        """Keeps the states where that is due; ends the training where it has to."""
+        asked = stop.number is not None or self._failed.is_set()
+        if kept is not None:
+            (kept.keep if asked else kept.offer)(states, done, loss)
+        stop.check()
+        if self._failed.is_set():
+            raise Halted
 
     def measure(
         self, measurements: dict[str, Callable[[], Mapping[str, Any]]]
@@ -112,7 +147,9 @@ class Lab:
         """Independent measurements, two at a time, their metrics in one dict.
 
         Most of a first run is compilation, which keeps one core busy; what is computed
-        does not depend on what runs beside it.
+        does not depend on what runs beside it. Where one fails or a signal comes, no
+        other begins and trainings end at their next chunk; a signal does not wait for
+        what trains nothing.
 
         Args:
             measurements: label -> function that returns metrics by name.
@@ -120,14 +157,29 @@ class Lab:
         Returns:
             The metrics of all, in the order of the measurements.
         """
+        pool = ThreadPoolExecutor(2, MEASURING)
+        futures = {pool.submit(each): name for name, each in measurements.items()}
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    ended = len(futures) - len(waiting)
+                    self.progress(ended, len(futures), futures[future])
+                if not stop.trainings:
+                    stop.check()
+        except BaseException as error:
+            self._failed.set()
+            is_signal = isinstance(error, KeyboardInterrupt)
+            pool.shutdown(wait=not is_signal, cancel_futures=True)
+            while stop.trainings:  # each ends at its next chunk
+                time.sleep(_POLL)
+            raise
+        pool.shutdown()
         found: dict[str, Any] = {}
-        with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-            futures = [pool.submit(each) for each in measurements.values()]
-            for done, (label, future) in enumerate(
-                zip(measurements, futures, strict=True), start=1
-            ):
-                found.update(future.result())
-                self.progress(done, len(futures), label)
+        for future in futures:
+            found.update(future.result())
         return found
 
     def time(
@@ -159,11 +211,10 @@ class Lab:
         return {name: np.asarray(values) for name, values in seconds.items()}
 
 
-def _stop_where_not_finite(losses: np.ndarray, chunks_before: int, label: str) -> None:
-    bad = np.argwhere(~np.isfinite(losses.T))
-    if len(bad):
-        step, seed = bad[0]
-        raise NotFinite(
-            f"not finite: the loss of {label}, seed {seed}, is {losses[seed, step]} "
-            f"at step {step + chunks_before * losses.shape[1]}"
-        )
+def _not_finite(losses: np.ndarray, chunks_before: int, label: str) -> NotFinite:
+    """Names the first step of losses [seeds, steps] that is not finite."""
+    step, seed = np.argwhere(~np.isfinite(losses.T))[0]
+    return NotFinite(
+        f"not finite: the loss of {label}, seed {seed}, is {losses[seed, step]} "
+        f"at step {step + chunks_before * losses.shape[1]}"
+    )

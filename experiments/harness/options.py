@@ -83,6 +83,13 @@ def _finite(word: str) -> float:
     return value
 
 
+def _duration(word: str) -> float:
+    value = _finite(word)
+    if value < 0:
+        raise ValueError
+    return value
+
+
 def _device(word: str) -> str:
     if word not in DEVICES:
         raise ValueError
@@ -121,6 +128,8 @@ _FIELDS: dict[type, Parser] = {
 }
 
 OUT = "runs"
+CHECKPOINT_SECONDS = 10.0
+LATEST = "latest"
 SETTINGS = (
     Option("quick", SWITCH, False, "a first look: fewer seeds, steps and arms"),
     Option(
@@ -147,10 +156,17 @@ SETTINGS = (
         2,
         "threads of the CPU, or all; the last bits of a result depend on it",
     ),
+    Option(
+        "checkpoint_seconds",
+        Parser("seconds, 0 or more", _duration),
+        CHECKPOINT_SECONDS,
+        "between two checkpoints of a training; 0: after every chunk",
+    ),
 )
 COMMANDS = (
     Option("exp", _NAME, None, "the experiment, or all of them"),
     Option("list", SWITCH, False, "the experiments, one a line"),
+    Option("resume", _DIRECTORY, None, "go on with a run; latest: the newest of --exp"),
     Option("replay", _DIRECTORY, None, "repeat a run and compare"),
     Option("publish", _DIRECTORY, None, "copy a result to results/ and README.md"),
     Option("help", SWITCH, False, "what there is; with --exp, its flags"),

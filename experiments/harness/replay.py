@@ -1,7 +1,6 @@
 """Repeats a run and compares: the same config has to give the same bits."""
 
 import dataclasses
-import json
 import sys
 import tempfile
 import time
@@ -41,19 +40,21 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
     began = time.perf_counter()
     with directory.finished(run) as result:
         config = directory.read_json(run / directory.CONFIG)
-        request = _request(run, config, folder)
+        request = request_of(run, config, folder)
         if data_dir is not None:
             request = dataclasses.replace(request, data_dir=data_dir)
         environment.prepare(request.device, request.num_threads)
         repeated, changed_metrics, timed = _repeat(run, request, result, began)
     recorded = {"experiment": result["experiment"], **result["config"]}
     lines = [
-        *(f"config: {line}" for line in differences(recorded, config)),
+        *(f"config: {line}" for line in environment.changes(recorded, config)),
         *(f"metric {line}" for line in changed_metrics),
         *_changed_claims(result, repeated, timed),
     ]
-    now, then = (_flat(each["environment"]) for each in (repeated, result))
-    surroundings = [f"environment: {line}" for line in differences(then, now)]
+    now, then = repeated["environment"], result["environment"]
+    surroundings = [
+        f"environment: {line}" for line in environment.differences(then, now)
+    ]
     if lines:
         print("\n".join([f"{run} differs from its replay", *lines, *surroundings]))
         return exits.DIFFERS
@@ -64,7 +65,7 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
     return 0
 
 
-def _request(run: Path, config: Record, folder: Path) -> flags.Request:
+def request_of(run: Path, config: Record, folder: Path) -> flags.Request:
     """The request that config.json stands for, checked like a command line."""
     name = config.get("experiment")
     words = [f"--exp={name}"]
@@ -164,17 +165,3 @@ def _changed(old: Record, new: Record, timed: set[str]) -> str:
     if "verdict" in changed and (not timed or set(verdicts) == _OPPOSITE):
         return f"verdict was {verdicts[0]}, is {verdicts[1]}"
     return f"{', '.join(changed)} differ" if changed and not timed else ""
-
-
-def differences(old: Record, new: Record) -> Iterator[str]:
-    """One line for each entry that is another now."""
-    for name in {**old, **new}:
-        before, after = json.dumps(old.get(name)), json.dumps(new.get(name))
-        if before != after:
-            yield f"{name} was {before}, is {after}"
-
-
-def _flat(recorded: Record) -> Record:
-    """An environment with its variables as entries of their own."""
-    rows = {name: value for name, value in recorded.items() if name != "variables"}
-    return rows | recorded.get("variables", {})

@@ -5,9 +5,7 @@ Imported after `environment.prepare`, because it imports jax.
 
 import contextlib
 import dataclasses
-import shlex
 import sys
-import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -24,51 +22,21 @@ from experiments.harness import (
     figures,
     metrics,
     modules,
+    recording,
     report,
     seeds,
     strict_json,
     table,
 )
+from experiments.harness.clock import Clock
 from experiments.harness.exits import CommandError
 from experiments.harness.flags import Request
+from experiments.harness.kept import Checkpoints
 from experiments.harness.lab import Lab, NotFinite
 from experiments.harness.progress import Progress
 from experiments.harness.verdicts import Judgement, judge, judge_controls
 
 FEW_SEEDS = 5
-# Lowering and compiling; tracing is left out, since nested functions report it twice.
-_COMPILING = (
-    "/jax/core/compile/jaxpr_to_mlir_module_duration",
-    "/jax/core/compile/backend_compile_duration",
-)
-
-
-class Clock:
-    """Splits the seconds since `began` into imports, compile, run and report.
-
-    Seconds in which two threads compile at once count once.
-    """
-
-    def __init__(self, began: float) -> None:
-        self.seconds = dict.fromkeys(("imports", "compile", "run", "report"), 0.0)
-        self._last = began
-        self._compiling = 0.0
-        self._compiled_until = began
-        jax.monitoring.register_event_duration_secs_listener(self._hear)
-
-    def stop(self, stage: str) -> None:
-        """Ends a stage; what was spent compiling in it counts as that."""
-        now = time.perf_counter()
-        self.seconds[stage] += now - self._last - self._compiling
-        self.seconds["compile"] += self._compiling
-        self._last, self._compiling = now, 0.0
-
-    def _hear(self, event: str, duration_secs: float, **_: Any) -> None:
-        if event in _COMPILING:
-            now = time.perf_counter()
-            start = max(now - duration_secs, self._compiled_until)
-            self._compiling += max(0.0, now - start)
-            self._compiled_until = now
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +61,19 @@ class Outcome:
     choices: tuple[Choice, ...]
 
 
-def execute(request: Request, words: Sequence[str], began: float) -> None:
+def execute(
+    request: Request,
+    words: Sequence[str],
+    began: float,
+    begun: directory.RunDirectory | None = None,
+) -> None:
     """Runs an experiment and leaves its run directory behind.
 
     Args:
       request: what to run.
       words: the command line, for the log.
       began: `time.perf_counter()` when the command began.
+      begun: the run that is gone on with, or None for a new one.
 
     Raises:
       CommandError: for everything that a user can do something about.
@@ -112,12 +86,17 @@ def execute(request: Request, words: Sequence[str], began: float) -> None:
             f"fewer than {FEW_SEEDS} seeds: conditional claims will stay inconclusive",
             flush=True,
         )
-    with _recorded(bench, words) as run, clear_failures():
+    start = recording.Start(request, bench.environment, words)
+    with recording.directory_of(start, begun) as run, clear_failures():
         progress = Progress(sys.stderr)
         try:
-            outcome = measure(bench, run.log, progress, run.path)
+            with recording.kept(request, run, progress) as kept:
+                outcome = measure(
+                    bench, run.log, progress, run.path, recording.chosen(run), kept
+                )
         finally:
             progress.close()
+        bench.clock.seconds["run"] += run.elapsed
         result = _keep(bench, outcome, run)
     print(table.render(result, run.path))
 
@@ -131,7 +110,8 @@ def prepare(request: Request, began: float) -> Bench:
     clock.stop("imports")
     description = "no data set"
     if request.data:
-        description = _lab(request, ignore, ignore, None).data().description
+        lab = Lab(request.data, request.data_dir, ignore, ignore)
+        description = lab.data().description
     return Bench(request, module, recorded, description, clock)
 
 
@@ -141,6 +121,7 @@ def measure(
     progress: Callable[[int, int, str], None],
     path: Path,
     known: Iterable[Choice] = (),
+    kept: Checkpoints | None = None,
 ) -> Outcome:
     """Runs the experiment and judges its claims.
 
@@ -150,12 +131,17 @@ def measure(
       progress: as in `Lab`.
       path: the run directory.
       known: choices of algorithms that are made again, not measured.
+      kept: the checkpoints of the run's trainings, or None where none are kept.
     """
+
+    def tell(choice: Choice) -> None:
+        log("choice", choice=dataclasses.asdict(choice))
+
     request, module = bench.request, bench.module
     keys = seeds.keys(request.seed, request.num_seeds)
     config = module.Config(**request.config)
-    lab = _lab(request, log, progress, path)
-    with recording_choices(known) as choices:
+    lab = Lab(request.data or "", request.data_dir, log, progress, path, kept)
+    with recording_choices(known, tell) as choices:
         if choices:  # of programs compiled before, which would keep them unrecorded
             jax.clear_caches()
             choices.clear()
@@ -188,36 +174,6 @@ def clear_failures() -> Generator[None]:
         raise CommandError(exits.NOT_FINITE, str(error)) from None
     except DataError as error:
         raise CommandError(exits.UNUSABLE, str(error)) from None
-
-
-@contextlib.contextmanager
-def _recorded(bench: Bench, words: Sequence[str]) -> Generator[directory.RunDirectory]:
-    """A run directory with config and log; the log ends with how the run ended."""
-    run = _start(bench, words)
-    try:
-        yield run
-        run.log("end")
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            run.log("stopped", reason=str(exits.explain(error) or repr(error)))
-        raise
-    finally:
-        run.close()
-
-
-def _start(bench: Bench, words: Sequence[str]) -> directory.RunDirectory:
-    """Writes what is known before the run, or leaves nothing behind."""
-    request = bench.request
-    run = directory.RunDirectory(Path(request.out), request.experiment.name)
-    config = {"experiment": request.experiment.name, **request.record}
-    try:
-        run.write(directory.CONFIG, strict_json.dumps(config, indent=1))
-        command = shlex.join(["python", "launch.py", *words])
-        run.log("start", command=command, environment=bench.environment, **config)
-    except BaseException:
-        run.discard()
-        raise
-    return run
 
 
 def _keep(
@@ -261,15 +217,6 @@ def summarize(bench: Bench, outcome: Outcome) -> dict[str, Any]:
         "claims": [claim.to_json() for claim in outcome.claims],
         "controls": [control.to_json() for control in outcome.controls],
     }
-
-
-def _lab(
-    request: Request,
-    log: Callable[..., None],
-    progress: Callable[[int, int, str], None],
-    path: Path | None,
-) -> Lab:
-    return Lab(request.data or "", request.data_dir, log, progress, path)
 
 
 def ignore(*_: Any, **__: Any) -> None:

@@ -12,6 +12,8 @@ _COMMANDS = (
     ("--exp=NAME --help", "what it measures, and its flags"),
     ("--exp=NAME --quick", "a first look, in seconds"),
     ("--exp=NAME", "the whole study; --exp=all runs every experiment"),
+    ("--exp=NAME --resume=latest", "the same, going on with its newest run if there"),
+    ("--resume=RUN_DIR", "go on with a run that was ended, to the same bits"),
     ("--replay=RUN_DIR", "repeat a run and compare, bit for bit"),
     ("--publish=RUN_DIR", "copy its result to results/ and into README.md"),
 )

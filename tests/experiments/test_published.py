@@ -38,7 +38,7 @@ def test_a_published_result_is_that_of_its_flags_and_of_the_defaults_of_today(
 ):
     result = json.loads(path.read_text())
     config = {"experiment": result["experiment"], **result["config"]}
-    request = replay._request(path.parent, config, modules.FOLDER)
+    request = replay.request_of(path.parent, config, modules.FOLDER)
     assert request.record == result["config"]
     flags = publish.differing(result)
     assert flags == result.get("flags", "")

@@ -10,6 +10,7 @@ import pytest
 
 from cnn_jax import conv
 from cnn_jax.ops.algorithms import autotune, choices
+from experiments.harness import directory
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -48,6 +49,23 @@ def test_a_replay_makes_the_recorded_choices(launch: Launch, tuned: Path):
     (choice,) = json.loads((tuned / "choices.json").read_text())["choices"]
     assert (choice["algorithm"], choice["source"]) == ("im2col", "measured")
     assert launch(f"--replay={tuned}").code == 0
+
+
+def test_a_resumed_run_makes_the_choices_of_its_log(launch: Launch, tuned: Path):
+    before = json.loads((tuned / "result.json").read_text())["metrics_digest"]
+    for name in ("result.json", "choices.json"):  # as if killed while it reported
+        (tuned / name).unlink()
+    assert launch(f"--resume={tuned}").code == 0
+    after = json.loads((tuned / "result.json").read_text())["metrics_digest"]
+    assert after == before
+    (choice,) = json.loads((tuned / "choices.json").read_text())["choices"]
+    assert (choice["algorithm"], choice["source"]) == ("im2col", "recorded")
+
+
+def test_a_choice_is_in_the_log_as_soon_as_it_is_made(tuned: Path):
+    events = directory.read_log(tuned)
+    assert [each["event"] for each in events] == ["start", "choice", "drawn", "end"]
+    assert events[1]["choice"]["algorithm"] == "im2col"
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_a_run_in_use_is_refused(launch: Launch, finished: Path):
 
 
 def test_a_run_holds_its_directory_until_it_is_closed(tmp_path: Path):
-    run = directory.RunDirectory(tmp_path, "toy")
+    run = directory.RunDirectory.new(tmp_path, "toy")
     run.write("result.json", "{}")
     with pytest.raises(CommandError, match="in use"), directory.finished(run.path):
         pass

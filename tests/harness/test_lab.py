@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,37 @@ def test_measurements_run_two_at_a_time_and_keep_their_order():
 
     lab = Lab("digits", None, quiet, quiet)
     assert list(lab.measure({"b": waits("b"), "a": waits("a")})) == ["b", "a"]
+
+
+def test_a_failure_ends_the_trainings_beside_it_at_their_next_chunk():
+    began = threading.Event()
+    chunks, others = [], []
+
+    def chunk(states: Any, losses: Any) -> Any:
+        chunks.append(states)
+        began.set()
+        return states + 1, {"loss": losses}
+
+    def fails() -> dict[str, Any]:
+        began.wait(10)
+        raise NotFinite("here")
+
+    def waits() -> dict[str, Any]:
+        others.append(time.sleep(0.01))
+        return {}
+
+    lab = Lab("digits", None, quiet, quiet)
+    fit = functools.partial(lab.fit, chunk, 0, np.ones((1, 1)), num_chunks=10**9)
+    with pytest.raises(NotFinite, match="here"):
+        lab.measure(
+            {
+                "trains": lambda: {"states": fit(label="long")},
+                "fails": fails,
+                **{str(i): waits for i in range(1000)},
+            }
+        )
+    assert 0 < len(chunks) < 10**9
+    assert len(others) < 1000
 
 
 def test_repeats_are_interleaved_in_alternating_order():

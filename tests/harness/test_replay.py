@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.harness import metrics
-from experiments.harness.replay import differences
+from experiments.harness.environment import changes
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -174,7 +174,7 @@ def test_timings_differ_only_where_supported_meets_refuted(
 
 
 def test_differences_name_what_was_added_and_what_is_gone():
-    assert list(differences({"a": 1, "b": 2}, {"a": 1, "c": 3})) == [
+    assert list(changes({"a": 1, "b": 2}, {"a": 1, "c": 3})) == [
         "b was 2, is null",
         "c was null, is 3",
     ]

@@ -146,6 +146,17 @@ def test_a_record_is_chosen_again_without_a_measurement(
         lower(X, K)  # of a version that had more algorithms: no reason to fail
 
 
+def test_a_choice_is_told_once_as_soon_as_it_is_made(
+    measured: list[list[str]],
+) -> None:
+    told: list[Choice] = []
+    with recording_choices((), told.append) as made:
+        lower(X, K)
+        assert told == made
+        lower(X, K)
+        assert len(told) == 1
+
+
 def test_a_record_begins_with_what_is_compiled_already(
     measured: list[list[str]],
 ) -> None:

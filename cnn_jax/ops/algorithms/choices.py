@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,14 @@ class Choice:
 
 _made: dict[str, Choice] = {}
 _recorded: list[dict[str, Choice]] = []
-_recorders: list[list[Choice]] = []
+_recorders: list[tuple[list[Choice], Callable[[Choice], None]]] = []
 _warned: set[Path] = set()
 
 
 @contextlib.contextmanager
-def recording_choices(known: Iterable[Choice] = ()) -> Generator[list[Choice]]:
+def recording_choices(
+    known: Iterable[Choice] = (), tell: Callable[[Choice], None] = lambda choice: None
+) -> Generator[list[Choice]]:
     """Records what algorithm="autotune" chooses, or makes it choose the same again.
 
     Choices are made where a function is compiled. What this process has compiled is
@@ -61,6 +63,7 @@ def recording_choices(known: Iterable[Choice] = ()) -> Generator[list[Choice]]:
 
     Args:
       known: of an earlier record; what they answer is not measured.
+      tell: called with each choice as soon as it is made and recorded.
 
     Yields:
       A list that grows by one `Choice` for every form of every convolution.
@@ -71,13 +74,14 @@ def recording_choices(known: Iterable[Choice] = ()) -> Generator[list[Choice]]:
     }
     with _lock:
         choices = list(_made.values())
-        _recorders.append(choices)
+        _recorders.append((choices, tell))
         _recorded.append(recorded)
     try:
         yield choices
     finally:
         with _lock:
-            index = next(i for i, each in enumerate(_recorders) if each is choices)
+            mine = (each is choices for each, _ in _recorders)
+            index = list(mine).index(True)
             del _recorders[index], _recorded[index]
 
 
@@ -107,9 +111,10 @@ def _tell(choice: Choice) -> str:
     with _lock:
         if choice.source != "recorded":
             _made[choice.problem] = choice
-        for choices in _recorders:
+        for choices, tell in _recorders:
             if choice not in choices:
                 choices.append(choice)
+                tell(choice)
     return choice.algorithm
 
 

@@ -1,0 +1,108 @@
+"""The records of a run: how its log begins and ends, and what it keeps between."""
+
+import contextlib
+import dataclasses
+import shlex
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnn_jax import Choice
+from experiments.harness import directory, environment, exits, strict_json
+from experiments.harness.flags import Request
+from experiments.harness.kept import Checkpoints
+from experiments.harness.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What the log begins with: the request, where it runs, the command line."""
+
+    request: Request
+    environment: dict[str, Any]
+    words: Sequence[str]
+
+
+@contextlib.contextmanager
+def directory_of(
+    start: Start, begun: directory.RunDirectory | None
+) -> Generator[directory.RunDirectory]:
+    """A run directory with config and log; the log ends with how the run ended."""
+    run = _begin(start) if begun is None else _go_on(start, begun)
+    try:
+        yield run
+        run.log("end")
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            run.log("stopped", reason=str(exits.explain(error) or repr(error)))
+        if isinstance(error, KeyboardInterrupt):
+            print(f"resume  python launch.py --resume={run.path}", flush=True)
+        raise
+    finally:
+        run.close()
+
+
+def _begin(start: Start) -> directory.RunDirectory:
+    """Writes what is known before the run, or leaves nothing behind."""
+    request = start.request
+    run = directory.RunDirectory.new(Path(request.out), request.experiment.name)
+    try:
+        run.write(directory.CONFIG, strict_json.dumps(request.named, indent=1))
+        _log("start", start, run)
+    except BaseException:
+        run.discard()
+        raise
+    return run
+
+
+def _go_on(start: Start, run: directory.RunDirectory) -> directory.RunDirectory:
+    """Says what is not as it was when the run began, which may change bits."""
+    if run.beginning is None:  # ended before its first line
+        _log("start", start, run)
+        return run
+    then, now = run.beginning["environment"], start.environment
+    for line in environment.differences(then, now):
+        print(f"environment: {line}", flush=True)
+    _log("resume", start, run)
+    return run
+
+
+def _log(event: str, start: Start, run: directory.RunDirectory) -> None:
+    command = shlex.join(["python", "launch.py", *start.words])
+    run.log(
+        event, command=command, environment=start.environment, **start.request.named
+    )
+
+
+@contextlib.contextmanager
+def kept(
+    request: Request, run: directory.RunDirectory, progress: Progress
+) -> Generator[Checkpoints]:
+    """The checkpoints of a run, all of them written when the block ends."""
+
+    def warn(text: str) -> None:
+        progress.close()
+        print(text, file=sys.stderr, flush=True)
+
+    checkpoints = Checkpoints(
+        run.path / directory.CHECKPOINTS,
+        request.named,
+        jax.random.key(request.seed),
+        request.checkpoint_seconds,
+        run.log,
+        warn,
+    )
+    try:
+        yield checkpoints
+        checkpoints.wait()
+    finally:
+        checkpoints.close()
+
+
+def chosen(run: directory.RunDirectory) -> list[Choice]:
+    """The algorithms that the processes before this one have chosen by measuring."""
+    events = [event for event in run.events if event["event"] == "choice"]
+    return [Choice(**event["choice"]) for event in events]

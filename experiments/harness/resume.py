@@ -1,0 +1,100 @@
+"""Goes on with a run that was ended, to the bits it would have had otherwise.
+
+Neither this nor finding a run imports jax, so what cannot be meant is told at once.
+"""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.harness import directory, environment, flags, replay, table
+from experiments.harness.exits import UNUSABLE, USAGE, CommandError
+
+
+def resume(
+    command: flags.Resume, argv: Sequence[str], folder: Path, began: float
+) -> None:
+    """Goes on with the run of `--resume=RUN_DIR`.
+
+    Args:
+      command: the run, and what was asked of its config.
+      argv: the words, for the log.
+      folder: where the experiments are.
+      began: `time.perf_counter()` when the command began.
+
+    Raises:
+      CommandError: with code 2 if another config is asked for, 3 if the run is still
+        going on, 5 if its directory cannot be written, 6 if it is damaged.
+    """
+    run = command.run
+    if not (run / directory.LOG).is_file():
+        raise CommandError(
+            UNUSABLE, f"{run} is no run directory: it has no {directory.LOG}"
+        )
+    config = directory.read_json(run / directory.CONFIG)
+    changed = [
+        f"{name} was {json.dumps(config.get(name))}, not {json.dumps(value)}"
+        for name, value in command.asked.items()
+        if config.get(name) != value
+    ]
+    if changed:
+        raise CommandError(USAGE, f"{run} has another config: {', '.join(changed)}")
+    request = dataclasses.replace(
+        replay.request_of(run, config, folder),
+        checkpoint_seconds=command.checkpoint_seconds,
+    )
+    environment.prepare(request.device, request.num_threads)
+    go_on(run, request, argv, began)
+
+
+def latest(request: flags.Request) -> Path | None:
+    """The newest run under OUT of this experiment and config, or None."""
+    wanted = json.loads(json.dumps(request.named))
+    found = []
+    for run in (Path(request.out) / request.experiment.name).glob("*"):
+        path = run / directory.CONFIG
+        with contextlib.suppress(CommandError, OSError):  # of a run that is none
+            if directory.read_json(path) == wanted:
+                second = run.name.rpartition("-")[0]
+                found.append((second, path.stat().st_mtime_ns, run))
+    return max(found)[-1] if found else None
+
+
+def go_on(run: Path, request: flags.Request, argv: Sequence[str], began: float) -> None:
+    """Completes a run, or prints its table again if it is complete.
+
+    Args:
+      run: the run directory.
+      request: what its config stands for.
+      argv: the words, for the log.
+      began: `time.perf_counter()` when the command began.
+
+    Raises:
+      CommandError: as of `resume`.
+    """
+    if (run / directory.RESULT).exists():
+        with directory.finished(run) as result:
+            print(table.render(result, run))
+        return
+    with contextlib.closing(directory.RunDirectory.again(run)) as begun:
+        _check_beginning(begun, request)
+        from experiments.harness import run as running  # imports jax
+
+        running.execute(request, argv, began, begun)
+
+
+def _check_beginning(run: directory.RunDirectory, request: flags.Request) -> None:
+    """Log and config.json tell of one run, or one of them is damaged."""
+    config = json.loads(json.dumps(request.named))
+    told = run.beginning
+    if told is None:
+        return
+    if not isinstance(told.get("environment"), dict) or any(
+        told.get(name) != value for name, value in config.items()
+    ):
+        raise CommandError(
+            UNUSABLE,
+            f"{run.path} is damaged: {directory.LOG} and {directory.CONFIG} differ",
+        )
