@@ -10,9 +10,11 @@ A folder holds a step per subfolder, named by its number. One process writes to 
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -24,6 +26,19 @@ import numpy as np
 
 _FORMAT = 1
 _PACKED = "leaves"
+_ABOUT_ERRNO = re.compile(r"\[OS error (\d+)")
+# Errors that say nothing about what is on the disk.
+_PASSING = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EAGAIN,
+    errno.ENOMEM,
+    errno.EINTR,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
 
 
 class Unsound(Exception):
@@ -102,9 +117,9 @@ def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
         content = ocp.args.Composite(state=ocp.args.StandardRestore({_PACKED: empty}))
         try:
             packed = checkpointer.restore(path, content)["state"][_PACKED]
-        except PermissionError:
-            raise
         except Exception as error:  # each layer of the format has its own
+            if _may_pass(error):
+                raise
             raise Unsound(f"damaged ({type(error).__name__})") from error
     if facts["step"] != step or _digest(facts, packed) != facts["sha256"]:
         raise Unsound("damaged (its sha256 is another)")
@@ -135,7 +150,11 @@ def steps(folder: Path) -> list[int]:
     """The numbers of the steps that are there, sound or not, in ascending order."""
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    return sorted(int(path.name) for path in folder.iterdir() if _is_step(path))
+
+
+def _is_step(path: Path) -> bool:
+    return re.fullmatch("[0-9]+", path.name) is not None
 
 
 def prune(folder: Path, last: int, unsound: Collection[int] = ()) -> None:
@@ -152,7 +171,7 @@ def prune(folder: Path, last: int, unsound: Collection[int] = ()) -> None:
     if losses:
         kept.add(min(losses, key=lambda step: losses[step]))
     for path in folder.iterdir():
-        if not (path.name.isdigit() and int(path.name) in kept):
+        if not (_is_step(path) and int(path.name) in kept):
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -173,15 +192,25 @@ def read_facts(folder: Path, step: int) -> dict[str, Any]:
             if set(facts) != names or facts["format"] != _FORMAT:
                 raise Unsound("damaged (no checkpoint of this format)")
             return facts
-    except (Unsound, PermissionError):
+    except Unsound:
         raise
     except Exception as error:  # each layer of the format has its own
+        if _may_pass(error):
+            raise
         raise Unsound(f"damaged ({type(error).__name__})") from error
 
 
 def state_digest(state: Any) -> str:
     """sha256 of a pytree: names, dtypes, shapes and bits of its leaves."""
     return _digest({"leaves": _leaves(state)}, _packed(state))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error tells of the machine at the moment, not of the step."""
+    number = getattr(error, "errno", None)
+    if found := _ABOUT_ERRNO.search(str(error)):  # within a text of tensorstore's
+        number = int(found[1])
+    return isinstance(error, MemoryError | PermissionError) or number in _PASSING
 
 
 def _check_same(facts: Mapping[str, Any], like: Checkpoint) -> None:

@@ -10,6 +10,7 @@ import datetime
 import fcntl
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -30,6 +31,7 @@ FIGURES = "figures"
 CHECKPOINTS = "checkpoints"
 
 _DURABLE = ("start", "resume", "choice")  # what checkpoints rely on: on the disk first
+_UNFINISHED = re.compile(r"\..+\.\d+")  # as `whole` names them
 _RESULT_FIELDS = {
     "experiment": str,
     "config": dict,
@@ -94,7 +96,8 @@ class RunDirectory:
         run = cls(path, is_new=False)
         for name in (".", FIGURES):  # what a kill has left half-written
             for unfinished in (path / name).glob(".*"):
-                unfinished.unlink()
+                if _UNFINISHED.fullmatch(unfinished.name) and unfinished.is_file():
+                    unfinished.unlink()
         return run
 
     @property
@@ -153,7 +156,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             event = None
-        if not isinstance(event, dict) or not {"event", "seconds"} <= set(event):
+        is_sound = isinstance(event, dict) and isinstance(event.get("event"), str)
+        if not is_sound or not isinstance(event.get("seconds"), int | float):
             raise CommandError(UNUSABLE, f"{path / LOG} is damaged")
         events.append(event)
     return events

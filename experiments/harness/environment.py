@@ -123,6 +123,17 @@ def record(num_threads: int) -> dict[str, Any]:
     }
 
 
+def source_digest(experiment: Path) -> str:
+    """sha256 of every module that a run may import, an experiment's own among them."""
+    beside = experiment.parent if experiment.name == "__init__.py" else experiment
+    trees = REPOSITORY / "cnn_jax", REPOSITORY / "experiments", beside
+    files = {path for tree in trees for path in [tree, *tree.rglob("*.py")]}
+    digest = hashlib.sha256()
+    for path in sorted(path for path in files if path.is_file()):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line for each entry of `record` that is another now."""
     return list(changes(_flat(then), _flat(now)))

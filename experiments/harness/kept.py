@@ -43,7 +43,8 @@ class Checkpoints:
       folder: RUN/checkpoints.
       config: of the run; a checkpoint of another one is not taken.
       key: that the run's randomness is drawn from.
-      seconds: at least between two saves of one training; 0: keep every chunk.
+      seconds: at least between two saves of one training; 0: as often as the disk
+        allows.
       log: as of `Lab`.
       warn: tells a line to the person who waits.
     """
@@ -63,6 +64,7 @@ class Checkpoints:
         self._lock = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._pending: list[concurrent.futures.Future[None]] = []
+        self._latest: dict[str, concurrent.futures.Future[None]] = {}
         self._began, self._spent, self._expected = time.monotonic(), 0.0, _FIRST
 
     def training(self, label: str, states: Any, num_chunks: int) -> "Training":
@@ -121,12 +123,17 @@ class Checkpoints:
     def save(self, training: "Training", checkpoint: Checkpoint) -> None:
         """Begins to write a state; fails if one before could not be written."""
         with self._lock:
+            before = self._latest.get(training.label)
+            if before is not None:
+                before.cancel()  # where it has not begun: so a slow disk never queues
             running = [each for each in self._pending if not each.done()]
             ended = [each for each in self._pending if each.done()]
             job = self._pool.submit(self._write, training, checkpoint)
+            self._latest[training.label] = job
             self._pending = [*running, job]
         for each in ended:
-            each.result()
+            if not each.cancelled():
+                each.result()
 
     def wait(self) -> None:
         """Waits until all is written.
@@ -137,7 +144,8 @@ class Checkpoints:
         with self._lock:
             pending, self._pending = self._pending, []
         for each in pending:
-            each.result()
+            if not each.cancelled():
+                each.result()
 
     def close(self) -> None:
         """Waits for what is being written, and takes no more."""

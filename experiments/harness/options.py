@@ -160,7 +160,7 @@ SETTINGS = (
         "checkpoint_seconds",
         Parser("seconds, 0 or more", _duration),
         CHECKPOINT_SECONDS,
-        "between two checkpoints of a training; 0: after every chunk",
+        "between two checkpoints of a training; 0: as often as can be",
     ),
 )
 COMMANDS = (

@@ -77,6 +77,17 @@ def _log(event: str, start: Start, run: directory.RunDirectory) -> None:
     )
 
 
+def _deciding(request: Request) -> dict[str, Any]:
+    """What else decides bits: the source, and all of the environment but its names."""
+    recorded = environment.record(request.num_threads)
+    for name in ("platform", "revision", "dirty"):
+        recorded.pop(name, None)
+    return {
+        "environment": recorded,
+        "source": environment.source_digest(request.experiment.path),
+    }
+
+
 @contextlib.contextmanager
 def kept(
     request: Request, run: directory.RunDirectory, progress: Progress
@@ -89,7 +100,7 @@ def kept(
 
     checkpoints = Checkpoints(
         run.path / directory.CHECKPOINTS,
-        request.named,
+        {**request.named, **_deciding(request)},
         jax.random.key(request.seed),
         request.checkpoint_seconds,
         run.log,
@@ -105,4 +116,8 @@ def kept(
 def chosen(run: directory.RunDirectory) -> list[Choice]:
     """The algorithms that the processes before this one have chosen by measuring."""
     events = [event for event in run.events if event["event"] == "choice"]
-    return [Choice(**event["choice"]) for event in events]
+    try:
+        return [Choice(**event["choice"]) for event in events]
+    except (KeyError, TypeError):
+        message = f"{run.path / directory.LOG} is damaged"
+        raise exits.CommandError(exits.UNUSABLE, message) from None

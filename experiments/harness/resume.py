@@ -91,8 +91,11 @@ def _check_beginning(run: directory.RunDirectory, request: flags.Request) -> Non
     told = run.beginning
     if told is None:
         return
-    if not isinstance(told.get("environment"), dict) or any(
-        told.get(name) != value for name, value in config.items()
+    environment = told.get("environment")
+    if (
+        not isinstance(environment, dict)
+        or not isinstance(environment.get("variables"), dict)
+        or any(told.get(name) != value for name, value in config.items())
     ):
         raise CommandError(
             UNUSABLE,

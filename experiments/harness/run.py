@@ -137,7 +137,7 @@ def measure(
     def tell(choice: Choice) -> None:
         log("choice", choice=dataclasses.asdict(choice))
 
-    request, module = bench.request, bench.module
+    request, module, known = bench.request, bench.module, list(known)
     keys = seeds.keys(request.seed, request.num_seeds)
     config = module.Config(**request.config)
     lab = Lab(request.data or "", request.data_dir, log, progress, path, kept)
@@ -150,7 +150,9 @@ def measure(
     controls = judge_controls(module.CLAIMS, measured)
     bench.clock.stop("run")
     digest = metrics.digest(measured)
-    return Outcome(measured, digest, claims, controls, tuple(choices))
+    # A training that had ended before compiles nothing, and chose all the same.
+    made = {choice.problem: choice for choice in (*known, *choices)}
+    return Outcome(measured, digest, claims, controls, tuple(made.values()))
 
 
 def first_line(bench: Bench) -> str:

@@ -39,8 +39,8 @@ Expected: of all pools the maximum alone leaves outputs unchanged, and that of U
 one counts changes or measures them. Pooling saves some of what a shift costs, blurring
 saves more. Only a dense layer behind a pool has fewer parameters.
 
-Takes 18 minutes of CPU time for 5 seeds, a good half as long on 2 idle cores, and half a
-minute with --quick, which trains three nets to be moved and those of outlines. Data:
+Takes 18 minutes of CPU time for 5 seeds, a good half as long on 2 idle cores, and half
+a minute with --quick, which trains three nets to be moved and those of outlines. Data:
 digits (default) or mnist.
 """
 

@@ -119,3 +119,18 @@ def test_damaged_choices_are_one_line(launch: Launch, finished: Path, content: s
     ended = launch(f"--replay={finished}")
     assert ended.code == 6
     assert ended.err == f"launch.py: {finished / 'choices.json'} is damaged\n"
+
+
+def test_choices_of_trainings_that_had_ended_are_recorded_too(
+    tuned: Path, monkeypatch: pytest.MonkeyPatch, launch: Launch
+):
+    before = json.loads((tuned / "choices.json").read_text())["choices"]
+    for name in ("result.json", "choices.json"):
+        (tuned / name).unlink()
+    # As if what compiles it had been skipped: nothing is chosen while it runs.
+    monkeypatch.setattr(choices, "_tell", lambda choice: choice.algorithm)
+    log = (tuned / "log.jsonl").read_text()
+    assert launch(f"--resume={tuned}").code == 0
+    after = json.loads((tuned / "choices.json").read_text())["choices"]
+    assert [each["problem"] for each in after] == [each["problem"] for each in before]
+    assert log in (tuned / "log.jsonl").read_text()

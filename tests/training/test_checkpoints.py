@@ -206,3 +206,14 @@ def test_a_save_that_fails_says_so(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises((OSError, ValueError)):
         checkpoints.save(tmp_path / "file", checkpoint(1))
+
+
+def test_an_error_of_the_moment_does_not_call_a_step_damaged(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(ocp.Checkpointer, "restore", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        checkpoints.newest(saved, checkpoint(0), lambda *_: None)
