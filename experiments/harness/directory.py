@@ -156,10 +156,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             event = None
-        is_sound = isinstance(event, dict) and isinstance(event.get("event"), str)
-        if not is_sound or not isinstance(event.get("seconds"), int | float):
-            raise CommandError(UNUSABLE, f"{path / LOG} is damaged")
-        events.append(event)
+        match event:
+            case {"event": str(), "seconds": int() | float()}:
+                events.append(event)
+            case _:
+                raise CommandError(UNUSABLE, f"{path / LOG} is damaged")
     return events
 
 
