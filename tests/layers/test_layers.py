@@ -202,10 +202,15 @@ def test_the_algorithm_is_a_field_of_conv(tmp_path, monkeypatch):
     direct = layers.Conv(3, (3, 3), algorithm="direct")
     variables = drawn_like(jax.eval_shape(direct.init, KEY, inputs))
     expected = apply(direct, variables, inputs)
+    # How winograd4 rounds is a matter of the processor: 1.4e-5 of 4.4 were seen.
+    tolerance = 1e-5 * np.abs(expected).max()
     for algorithm in ops.ALGORITHM_NAMES:
         module = layers.Conv(3, (3, 3), algorithm=algorithm)
         np.testing.assert_allclose(
-            apply(module, variables, inputs), expected, atol=1e-5, err_msg=algorithm
+            apply(module, variables, inputs),
+            expected,
+            atol=tolerance,
+            err_msg=algorithm,
         )
 
 
