@@ -59,6 +59,14 @@ def _start(key: Array, config: Config) -> State:
     return State(params, config.optimizer.init(params), step, data_key)
 
 
+def bounded(logs: np.ndarray) -> np.ndarray:
+    """log10 of norms, at least that of the smallest normal float32.
+
+    Below it a gradient is 0, as that of 110 layers of sigmoids is: at most so large.
+    """
+    return np.maximum(logs, np.log10(np.finfo(np.float32).tiny))
+
+
 def log_ratio(name: str, keys: Array, digits: Split, depth: int) -> Metrics:
     """resnet-no-vanishing: log10 ‖∂L/∂h_1‖ / ‖∂L/∂h_last‖ of one design.
 
@@ -81,7 +89,7 @@ def log_ratio(name: str, keys: Array, digits: Split, depth: int) -> Metrics:
         found = log_activation_gradients(net.apply, variables, images, loss)
         return jnp.stack([found[f"layer{layer}"] for layer in range(1, depth)])
 
-    profiles = np.asarray(over_seeds(measure, brief)(keys, digits))
+    profiles = bounded(np.asarray(over_seeds(measure, brief)(keys, digits)))
     return {
         f"first-over-last/{name}": profiles[:, 0] - profiles[:, -1],
         f"gradient-by-layer/{name}": Shown(

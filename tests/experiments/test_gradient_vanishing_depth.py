@@ -259,3 +259,8 @@ def test_the_gap_of_twins_is_in_points_of_train_error(monkeypatch):
     learned: Any = residual.learning("plain", keys(0, 1), LAB, split(), 8, 3)
     assert learned["train-error/plain"].tolist() == [25]
     np.testing.assert_allclose(calls[0][-1], [residual.RATES["plain"]])
+
+
+def test_a_gradient_that_left_the_floats_is_at_most_their_smallest():
+    logs = residual.bounded(np.asarray([-np.inf, -17.0, 2.0], np.float32))
+    np.testing.assert_allclose(logs, [-37.93, -17, 2], atol=0.01)
