@@ -5,6 +5,12 @@ the number of threads is pinned (XLA's CPU backend splits sums by it, and so do 
 solvers, whose threads moreover wait in a loop that takes the cores from jax), float32
 products are float32 on every device, and a GPU is told to be deterministic. Compiled
 programs are kept in the user's cache directory, which changes times and no bits.
+
+Two programs run side by side only if each has one thread. Where two share several, a
+convolution can come out wrong, by far more than rounding: Eigen, which computes some of
+them for XLA, splits a long sum into parts, and a thread that is kept busy by the other
+program packs a later part over one that has not been used yet (seen in jax 0.10.2 in
+the gradients of LeNet with 8 and 32 maps, two threads, at every step of some seconds).
 """
 
 import contextlib
@@ -36,6 +42,7 @@ _FLAGS = {
     "gpu": ("--xla_gpu_deterministic_ops=true",),
     "tpu": (),
 }
+_NUM_THREADS = "PJRT_NPROC"
 _READ_BY_XLA = ("JAX_", "XLA_", "PJRT_")
 _WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any number
 
@@ -43,7 +50,7 @@ _WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any nu
 def prepare(device: str, num_threads: int) -> None:
     """Sets the variables that jax and numpy read when they are first imported."""
     os.environ["JAX_PLATFORMS"] = _PLATFORMS[device]
-    os.environ["PJRT_NPROC"] = str(num_threads)
+    os.environ[_NUM_THREADS] = str(num_threads)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     given = os.environ.get("XLA_FLAGS", "").split()
@@ -53,7 +60,7 @@ def prepare(device: str, num_threads: int) -> None:
     _keep_compiled_programs()
 
 
-def restart(device: str = "cpu", num_threads: int = 2) -> None:
+def restart(device: str = "cpu", num_threads: int = 1) -> None:
     """`prepare` for a command whose package imports jax before its own first line.
 
     The command starts anew, once, in the variables of a run: training at large rates
@@ -63,6 +70,11 @@ def restart(device: str = "cpu", num_threads: int = 2) -> None:
     prepare(device, num_threads)
     if before != dict(os.environ):
         os.execv(sys.executable, sys.orig_argv)
+
+
+def programs_at_once() -> int:
+    """How many may run side by side: two if `prepare` gave each one thread, or one."""
+    return 2 if os.environ.get(_NUM_THREADS) == "1" else 1
 
 
 def _keep_compiled_programs() -> None:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from cnn_jax import data
+from experiments.harness.environment import programs_at_once
 from experiments.harness.kept import Checkpoints, Training
 from experiments.harness.signals import MEASURING, stop
 
@@ -144,12 +145,12 @@ class Lab:
     def measure(
         self, measurements: dict[str, Callable[[], Mapping[str, Any]]]
     ) -> dict[str, Any]:
-        """Independent measurements, two at a time, their metrics in one dict.
+        """Independent measurements, their metrics in one dict.
 
-        Most of a first run is compilation, which keeps one core busy; what is computed
-        does not depend on what runs beside it. Where one fails or a signal comes, no
-        other begins and trainings end at their next chunk; a signal does not wait for
-        what trains nothing.
+        Two run at a time where a program has one thread, which fills two cores and
+        leaves what is computed alone; otherwise one, see `environment`. Where one
+        fails or a signal comes, no other begins and trainings end at their next chunk;
+        a signal does not wait for what trains nothing.
 
         Args:
             measurements: label -> function that returns metrics by name.
@@ -157,7 +158,7 @@ class Lab:
         Returns:
             The metrics of all, in the order of the measurements.
         """
-        pool = ThreadPoolExecutor(2, MEASURING)
+        pool = ThreadPoolExecutor(programs_at_once(), MEASURING)
         futures = {pool.submit(each): name for name, each in measurements.items()}
         waiting = set(futures)
         try:

@@ -153,8 +153,8 @@ SETTINGS = (
     Option(
         "num_threads",
         Parser(f"{ALL} or a whole number in 1..{MOST_THREADS}", _threads),
-        2,
-        "threads of the CPU, or all; the last bits of a result depend on it",
+        1,
+        "threads of a program, or all; the last bits of a result depend on it",
     ),
     Option(
         "checkpoint_seconds",

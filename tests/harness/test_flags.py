@@ -65,7 +65,7 @@ def test_defaults_are_those_of_the_config(folder: Path):
         "data": None,
         "data_dir": None,
         "device": "cpu",
-        "num_threads": 2,
+        "num_threads": 1,
     }
 
 

@@ -64,7 +64,10 @@ def test_another_word_for_not_finite_is_refused():
         lab.fit(chunk, 0, np.ones((1, 2)), num_chunks=1, label="", on_nonfinite="skip")
 
 
-def test_measurements_run_two_at_a_time_and_keep_their_order():
+def test_measurements_of_one_thread_run_two_at_a_time_and_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("PJRT_NPROC", "1")
     barrier = threading.Barrier(2, timeout=10)
 
     def waits(name: str) -> Any:
@@ -78,7 +81,31 @@ def test_measurements_run_two_at_a_time_and_keep_their_order():
     assert list(lab.measure({"b": waits("b"), "a": waits("a")})) == ["b", "a"]
 
 
-def test_a_failure_ends_the_trainings_beside_it_at_their_next_chunk():
+@pytest.mark.parametrize("threads", ["2", None])
+def test_measurements_that_may_share_threads_run_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, threads: str | None
+):
+    monkeypatch.delenv("PJRT_NPROC", raising=False)
+    if threads is not None:
+        monkeypatch.setenv("PJRT_NPROC", threads)
+    running, most = set(), []
+
+    def measure(name: str) -> dict[str, int]:
+        running.add(name)
+        time.sleep(0.02)
+        most.append(len(running))
+        running.remove(name)
+        return {name: 1}
+
+    lab = Lab("digits", None, quiet, quiet)
+    lab.measure({name: functools.partial(measure, name) for name in "abc"})
+    assert most == [1, 1, 1]
+
+
+def test_a_failure_ends_the_trainings_beside_it_at_their_next_chunk(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("PJRT_NPROC", "1")
     began = threading.Event()
     chunks, others = [], []
 
