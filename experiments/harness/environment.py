@@ -6,11 +6,12 @@ solvers, whose threads moreover wait in a loop that takes the cores from jax), f
 products are float32 on every device, and a GPU is told to be deterministic. Compiled
 programs are kept in the user's cache directory, which changes times and no bits.
 
-Two programs run side by side only if each has one thread. Where two share several, a
-convolution can come out wrong, by far more than rounding: Eigen, which computes some of
-them for XLA, splits a long sum into parts, and a thread that is kept busy by the other
-program packs a later part over one that has not been used yet (seen in jax 0.10.2 in
-the gradients of LeNet with 8 and 32 maps, two threads, at every step of some seconds).
+Two programs run side by side only with one thread for both. Where they share several,
+a convolution can come out wrong, by far more than rounding: Eigen, which computes some
+of them for XLA, splits a long sum into parts, and while the other program keeps a
+thread busy, a later part can be packed over one that has not been used yet (seen in jax
+0.10.2 with two threads, in the gradients of LeNet with 8 and 32 maps, at every step of
+some seconds).
 """
 
 import contextlib
@@ -60,7 +61,7 @@ def prepare(device: str, num_threads: int) -> None:
     _keep_compiled_programs()
 
 
-def restart(device: str = "cpu", num_threads: int = 1) -> None:
+def restart(device: str = "cpu", num_threads: int = 2) -> None:
     """`prepare` for a command whose package imports jax before its own first line.
 
     The command starts anew, once, in the variables of a run: training at large rates
@@ -73,7 +74,7 @@ def restart(device: str = "cpu", num_threads: int = 1) -> None:
 
 
 def programs_at_once() -> int:
-    """How many may run side by side: two if `prepare` gave each one thread, or one."""
+    """How many may run side by side: two if `prepare` gave them one thread, or one."""
     return 2 if os.environ.get(_NUM_THREADS) == "1" else 1
 
 

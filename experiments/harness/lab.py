@@ -147,10 +147,10 @@ class Lab:
     ) -> dict[str, Any]:
         """Independent measurements, their metrics in one dict.
 
-        Two run at a time where a program has one thread, which fills two cores and
-        leaves what is computed alone; otherwise one, see `environment`. Where one
-        fails or a signal comes, no other begins and trainings end at their next chunk;
-        a signal does not wait for what trains nothing.
+        Two at a time where there is one thread for both, which compiles one while the
+        other runs; otherwise one by one, see `environment`. Where one fails or a signal
+        comes, no other begins and trainings end at their next chunk; a signal does not
+        wait for what trains nothing.
 
         Args:
             measurements: label -> function that returns metrics by name.

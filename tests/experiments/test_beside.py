@@ -15,7 +15,7 @@ import threading
 
 from experiments.harness import environment
 
-environment.restart()
+environment.restart(num_threads=1)
 
 import jax
 import numpy as np

@@ -92,4 +92,4 @@ def test_a_command_that_imported_jax_too_early_starts_anew(tmp_path: Path):
     variables |= {"PYTHONPATH": os.getcwd(), "PJRT_NPROC": "3"}
     words = [sys.executable, str(path), "--rate=1", "two words"]
     ended = subprocess.run(words, env=variables, capture_output=True, text=True)
-    assert ended.stdout == "True 1\n--rate=1|two words\n", ended.stderr
+    assert ended.stdout == "True 2\n--rate=1|two words\n", ended.stderr
