@@ -27,6 +27,10 @@ class Split(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
 
+    def first(self, number: int) -> "Split":
+        """The first `number` examples, all where there are fewer."""
+        return Split(self.images[:number], self.labels[:number])
+
 
 @dataclass(frozen=True)
 class Dataset:

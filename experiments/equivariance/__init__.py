@@ -50,6 +50,7 @@ from experiments.equivariance.sharing import (
 )
 from experiments.harness.claims import Metrics
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 
 __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
 
@@ -96,13 +97,8 @@ class Config:
     num_test: int = 1000  # test images at most
 
     def __post_init__(self):
-        for arm in self.arm_names:
-            if arm not in ALL_ARMS:
-                raise ValueError(
-                    f"expected arms from {', '.join(ALL_ARMS)}, got {arm!r}"
-                )
-        if len(set(self.arm_names)) < len(self.arm_names):
-            raise ValueError(f"expected each arm once, got {self.arms!r}")
+        if self.arms != "default":
+            listed("arms", self.arms, ALL_ARMS)
         for name, largest in LARGEST.items():
             value = getattr(self, name)
             if not 1 <= value <= largest:
@@ -111,19 +107,13 @@ class Config:
     @property
     def arm_names(self):
         """The arms as a tuple."""
-        if self.arms in ("default", "all"):
-            return ARMS if self.arms == "default" else ALL_ARMS
-        return tuple(arm.strip() for arm in self.arms.split(","))
+        return ARMS if self.arms == "default" else listed("arms", self.arms, ALL_ARMS)
 
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     """Trains the arms, and measures nets and laws; every metric per seed."""
     data = lab.data(view="canvas")
-    test = data.test._replace(
-        images=data.test.images[: config.num_test],
-        labels=data.test.labels[: config.num_test],
-    )
-    data = dataclasses.replace(data, test=test)
+    data = dataclasses.replace(data, test=data.test.first(config.num_test))
     photographs = lab.photographs(SIZE, NUM_PATCHES)
     arms = config.arm_names
     trained: list[Trained] = []

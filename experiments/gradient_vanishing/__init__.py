@@ -69,6 +69,7 @@ from experiments.gradient_vanishing.figures import plot
 from experiments.gradient_vanishing.images import small
 from experiments.harness.claims import Metrics
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 
 __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
 
@@ -130,24 +131,13 @@ class Config:
                 raise ValueError(
                     f"expected {name} in 1 to 1000000, got {getattr(self, name)}"
                 )
-        asked = self.chosen()
-        if len(set(asked)) < len(asked) or not set(asked) <= set(TOPICS):
-            raise ValueError(
-                f"expected topics as all or from {', '.join(TOPICS)}, each once, "
-                f"got {self.topics!r}"
-            )
-
-    def chosen(self):
-        """The topics that are asked for."""
-        if self.topics.strip() == "all":
-            return TOPICS
-        return tuple(each.strip() for each in self.topics.split(","))
+        listed("topics", self.topics, TOPICS)
 
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
     """Measures random networks and trains some, a program for each group of rows."""
     digits = small(lab.data().train)
-    topics = config.chosen()
+    topics = listed("topics", config.topics, TOPICS)
     known = _trained(keys, config, lab, digits)
     known["initial"] = _initial(keys, config, digits)
     metrics = lab.measure(

@@ -15,7 +15,7 @@ def small(split: Split) -> Split:
     and are averaged over blocks: MNIST's 28 × 28 pixels become 32 × 32 and then 8 × 8,
     which is how those of digits were made.
     """
-    images, labels = split.images[:MOST], split.labels[:MOST]
+    images, labels = split.first(MOST)
     block = -(-images.shape[1] // EDGE)
     missing = block * EDGE - images.shape[1]
     around = missing // 2, missing - missing // 2

@@ -3,8 +3,8 @@
 An experiment is a module or package of the experiments folder that binds five names:
 CLAIMS, Config, QUICK, run and plot. Its docstring, Config, QUICK and DATA are read from
 the source with `ast`. Only `Config` is executed, alone with the module's literal
-constants, so that its defaults and the ranges in its `__post_init__` are known before
-anything slow is imported.
+constants and `listed`, so that its defaults and the ranges in its `__post_init__` are
+known before anything slow is imported.
 """
 
 import ast
@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from experiments.harness.listed import listed
 
 Scalar = int | float | str | bool
 
@@ -159,6 +161,7 @@ def _execute(node: ast.ClassDef, constants: dict[str, Any], path: Path) -> type:
         "__name__": __name__,
         "dataclasses": dataclasses,
         "dataclass": dataclasses.dataclass,
+        "listed": listed,
     }
     exec(compile(ast.Module([node], []), str(path), "exec"), namespace)
     return namespace["Config"]

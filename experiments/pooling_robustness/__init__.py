@@ -50,6 +50,7 @@ import jax
 
 from experiments.harness.claims import Metrics
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 from experiments.pooling_robustness import moving, signals_results, tasks
 from experiments.pooling_robustness.claims import CLAIMS
 from experiments.pooling_robustness.figures import plot
@@ -59,21 +60,19 @@ from experiments.pooling_robustness.moving_results import moving_metrics
 __all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
 
 DATA = ("digits", "mnist")
-KNOWN = {
-    "arms": (
-        "max",
-        "average",
-        "strided",
-        "blur",
-        "polyphase",
-        "none",
-        "dense-max",
-        "circular",
-        "max-normalized",
-        "average-normalized",
-    ),
-    "tasks": ("field", "outlines", "patterns-5", "patterns-9", "patterns-17"),
-}
+ALL_ARMS = (
+    "max",
+    "average",
+    "strided",
+    "blur",
+    "polyphase",
+    "none",
+    "dense-max",
+    "circular",
+    "max-normalized",
+    "average-normalized",
+)
+ALL_TASKS = ("field", "outlines", "patterns-5", "patterns-9", "patterns-17")
 LARGEST = {
     "steps": 1_000_000,
     "field_steps": 1_000_000,
@@ -113,15 +112,8 @@ class Config:
             value = getattr(self, name)
             if not 1 <= value <= largest:
                 raise ValueError(f"expected {name} in 1 to {largest}, got {value}")
-        for name, known in KNOWN.items():
-            given = getattr(self, name)
-            asked = [each.strip() for each in given.split(",")]
-            once = len(set(asked)) == len(asked)
-            if asked != ["all"] and not (once and set(asked) <= set(known)):
-                raise ValueError(
-                    f"expected {name} as all or from {', '.join(known)}, each once, "
-                    f"got {given!r}"
-                )
+        listed("arms", self.arms, ALL_ARMS)
+        listed("tasks", self.tasks, ALL_TASKS)
 
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:

@@ -16,6 +16,7 @@ from cnn_jax.models import LeNet
 from experiments.harness.claims import Shown
 from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 from experiments.harness.seeds import over_seeds
 from experiments.harness.training import Trained
 from experiments.pooling_robustness.moving_images import (
@@ -27,10 +28,10 @@ from experiments.pooling_robustness.moving_images import (
     task_of,
 )
 from experiments.pooling_robustness.moving_nets import (
+    ARMS,
     NETS,
     SUBSAMPLED,
     apply,
-    chosen,
     train,
 )
 
@@ -80,7 +81,7 @@ def measurements(
         f"moving, {arm}": partial(
             _measured, keys, lab, task, motions, arm, config.steps
         )
-        for arm in chosen(config.arms)
+        for arm in listed("arms", config.arms, ARMS)
     }
     return found | {"moving": partial(_of_images, task, motions)}
 

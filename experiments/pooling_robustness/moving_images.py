@@ -74,11 +74,7 @@ def task_of(lab: Lab, num_train: int, num_test: int) -> Task:
       num_test: at most.
     """
     data = lab.data(view="canvas")
-    train, test = (
-        Split(split.images[:number], split.labels[:number])
-        for split, number in ((data.train, num_train), (data.test, num_test))
-    )
-    return Task(train, test)
+    return Task(data.train.first(num_train), data.test.first(num_test))
 
 
 @brief

@@ -94,22 +94,6 @@ RATES = {
 }
 
 
-def chosen(arms: str) -> tuple[str, ...]:
-    """The arms of "all" or of a comma list, in the order of ARMS.
-
-    Raises:
-      ValueError: one that is not of ARMS, or one given twice.
-    """
-    if arms.strip() == "all":
-        return ARMS
-    asked = [each.strip() for each in arms.split(",")]
-    if len(set(asked)) < len(asked) or not set(asked) <= set(ARMS):
-        raise ValueError(
-            f"expected arms as all or from {', '.join(ARMS)}, each once, got {arms!r}"
-        )
-    return tuple(arm for arm in ARMS if arm in asked)
-
-
 def train(
     keys: Array,
     lab: Lab,

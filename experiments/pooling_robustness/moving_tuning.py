@@ -28,10 +28,11 @@ import numpy as np
 
 from experiments.harness import environment
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 from experiments.harness.seeds import keys
 from experiments.pooling_robustness import Config
 from experiments.pooling_robustness.moving_images import Task, task_of
-from experiments.pooling_robustness.moving_nets import chosen, train
+from experiments.pooling_robustness.moving_nets import ARMS, train
 from experiments.strong_prior.tuning import NUM_SEEDS, SEED, held_out
 
 HELD_OUT = 5  # one image in so many
@@ -57,7 +58,7 @@ def main(lab: Lab, arms: str, steps: int, num_train: int) -> None:
     split = task_of(lab, num_train, 1).train
     task = Task(*held_out(split, len(split.labels) // HELD_OUT))
     print("net".ljust(20), *(f"{rate:>7g}" for rate in TRIED), flush=True)
-    for arm in chosen(arms):
+    for arm in listed("arms", arms, ARMS):
         errors = validation_errors(lab, task, arm, steps)
         print(arm.ljust(20), *(f"{each:7.2f}" for each in errors), flush=True)
 

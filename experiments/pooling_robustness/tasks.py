@@ -25,6 +25,7 @@ from jax import Array
 from cnn_jax.data.sources import find
 from experiments.harness.claims import Metrics, Shown
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 from experiments.pooling_robustness.tasks_images import (
     SCALES,
     Outlines,
@@ -55,23 +56,6 @@ Found = dict[str, Any]
 Measurements = dict[str, Callable[[], Found]]
 
 
-def chosen(tasks: str) -> tuple[str, ...]:
-    """The tasks that are asked for.
-
-    Raises:
-      ValueError: one that is not known, or one twice.
-    """
-    if tasks.strip() == "all":
-        return ALL_TASKS
-    asked = tuple(each.strip() for each in tasks.split(","))
-    if len(set(asked)) < len(asked) or not set(asked) <= set(ALL_TASKS):
-        raise ValueError(
-            f"expected tasks as all or from {', '.join(ALL_TASKS)}, each once, "
-            f"got {tasks!r}"
-        )
-    return asked
-
-
 def measurements(keys: Array, lab: Lab, config: Any) -> Measurements:
     """What is to be measured, for `lab.measure`; `task_metrics` reads what it finds.
 
@@ -80,7 +64,7 @@ def measurements(keys: Array, lab: Lab, config: Any) -> Measurements:
 
     Keys of what is found are names of metrics, or begin with "net, ".
     """
-    asked = chosen(config.tasks)
+    asked = listed("tasks", config.tasks, ALL_TASKS)
     limits = config.num_train, config.num_test
     patterns = [name.removeprefix("patterns-") for name in asked if "-" in name]
     planned: Measurements = {}

@@ -48,10 +48,7 @@ VIEWS: tuple[tuple[str, float], ...] = (
 
 def first(data: Dataset, num_train: int, num_test: int) -> Dataset:
     """The first images of each split, all where there are fewer."""
-    train, test = (
-        Split(split.images[:number], split.labels[:number])
-        for split, number in ((data.train, num_train), (data.test, num_test))
-    )
+    train, test = data.train.first(num_train), data.test.first(num_test)
     return dataclasses.replace(data, train=train, test=test)
 
 

@@ -36,10 +36,11 @@ from cnn_jax.data import Dataset
 from cnn_jax.data.sources import find
 from experiments.harness import environment
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 from experiments.harness.seeds import keys
 from experiments.harness.training import Trained
 from experiments.pooling_robustness import Config
-from experiments.pooling_robustness.tasks import chosen
+from experiments.pooling_robustness.tasks import ALL_TASKS
 from experiments.pooling_robustness.tasks_images import (
     SCALES,
     VIEWS,
@@ -86,7 +87,7 @@ def tuned(lab: Lab, tasks: str, steps: dict[str, int]) -> Iterator[Tuned]:
       tasks: as in the experiment's settings.
       steps: of the nets of the field, of outlines and of local patterns, as in STEPS.
     """
-    asked = chosen(tasks)
+    asked = listed("tasks", tasks, ALL_TASKS)
     data = validation(lab.data())
     limits = len(data.train.labels), len(data.test.labels)
     if "field" in asked:

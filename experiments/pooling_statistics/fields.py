@@ -18,8 +18,8 @@ class Task(NamedTuple):
 def task_of(digits: Dataset, num_train: int, num_test: int) -> Task:
     """The same canvases for every net and seed: the first images of each split."""
     return Task(
-        field(_first(digits.train, num_train), PLACES["train"]),
-        field(_first(digits.test, num_test), PLACES["test"]),
+        field(digits.train.first(num_train), PLACES["train"]),
+        field(digits.test.first(num_test), PLACES["test"]),
     )
 
 
@@ -35,7 +35,3 @@ def field(split: Split, seed: int) -> Split:
     """
     canvases, _ = views.field(split.images, ROOM, seed)
     return Split(canvases, split.labels)
-
-
-def _first(split: Split, number: int) -> Split:
-    return Split(split.images[:number], split.labels[:number])

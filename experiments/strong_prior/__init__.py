@@ -43,6 +43,7 @@ import jax
 
 from experiments.harness.claims import Metrics
 from experiments.harness.lab import Lab
+from experiments.harness.listed import listed
 from experiments.strong_prior.claims import CLAIMS
 from experiments.strong_prior.figures import plot
 from experiments.strong_prior.nets import ARMS, SHARING
@@ -85,18 +86,11 @@ class Config:
                 raise ValueError(f"expected {name} in 1 to {largest}, got {value}")
         if not 0 < self.target <= 2:  # ln 10 = 2.3 is no learning
             raise ValueError(f"expected a target in (0, 2], got {self.target}")
-        asked = self.chosen()
-        if len(set(asked)) < len(asked) or not set(asked) <= set(ALL_TASKS):
-            raise ValueError(
-                f"expected tasks as all or from {', '.join(ALL_TASKS)}, each once, "
-                f"got {self.tasks!r}"
-            )
+        self.chosen()
 
     def chosen(self):
         """The tasks that are asked for."""
-        if self.tasks.strip() == "all":
-            return ALL_TASKS
-        return tuple(each.strip() for each in self.tasks.split(","))
+        return listed("tasks", self.tasks, ALL_TASKS)
 
 
 def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:

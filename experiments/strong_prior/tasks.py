@@ -108,11 +108,9 @@ def patches(image: np.ndarray, stride: int) -> np.ndarray:
 
 def mnist(data: Dataset, num_train: int, num_test: int) -> Task:
     """The first images of each split, as they are."""
-    train, test = (
-        Split(split.images[:number], split.labels[:number])
-        for split, number in ((data.train, num_train), (data.test, num_test))
+    return Task(
+        data.train.first(num_train), data.test.first(num_test), data.num_classes
     )
-    return Task(train, test, data.num_classes)
 
 
 def pixel_orders(num_pixels: int) -> dict[str, np.ndarray]:

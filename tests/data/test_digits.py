@@ -58,6 +58,13 @@ def test_the_loaded_values_are_the_same_for_good(digits):
     assert digest(digits.train.images) == "0b6a6bbe75ff6120"
 
 
+def test_the_first_of_a_split_are_images_with_their_labels(digits):
+    few = digits.test.first(3)
+    np.testing.assert_array_equal(few.images, digits.test.images[:3])
+    np.testing.assert_array_equal(few.labels, digits.test.labels[:3])
+    assert len(digits.test.first(1000).labels) == 360
+
+
 def test_a_changed_scikit_learn_file_is_refused(monkeypatch):
     monkeypatch.setitem(bundled.SHA256, bundled.DIGITS, "0" * 64)
     message = (

@@ -223,8 +223,8 @@ def test_every_arm_has_a_model_and_all_arms_hold_the_defaults():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("arms", "max,blurr", "expected arms from max.*got 'blurr'"),
-        ("arms", "max,max", "expected each arm once, got 'max,max'"),
+        ("arms", "max,blurr", "expected arms as all or from max.*got 'max,blurr'"),
+        ("arms", "max,max", "each once, got 'max,max'"),
         ("steps", 0, "expected steps in 1 to 1000000, got 0"),
         ("max_shift", 6, "expected max_shift in 1 to 5, got 6"),
         ("batch", 4096, "expected batch in 1 to 1024, got 4096"),

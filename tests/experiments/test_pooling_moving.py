@@ -176,14 +176,6 @@ def test_normalized_pools_hand_on_images_of_one_size(images):
         assert sizes.shape == (0 if arm in ("none", "strided") else 2, 6)
 
 
-def test_arms_are_taken_in_their_own_order_and_wrong_ones_refused():
-    assert moving_nets.chosen("all") == tuple(NETS)
-    assert moving_nets.chosen("blur, max") == ("max", "blur")
-    for wrong in ("max,max", "minimum", ""):
-        with pytest.raises(ValueError, match="expected arms as all or from max"):
-            moving_nets.chosen(wrong)
-
-
 def test_everything_is_measured_of_the_arms_that_are_asked_for(monkeypatch):
     trained = []
 

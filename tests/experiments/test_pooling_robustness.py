@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from experiments.pooling_robustness import (
+    ALL_ARMS,
+    ALL_TASKS,
     CLAIMS,
-    KNOWN,
     Config,
     moving_nets,
     moving_tuning,
+    tasks,
     tasks_nets,
     tasks_tuning,
 )
 from experiments.pooling_robustness.claims import ORDER
 from experiments.pooling_robustness.moving_nets import ARMS
-from experiments.pooling_robustness.tasks import ALL_TASKS
 
 
 def test_claims_stand_in_the_order_of_their_rows():
@@ -24,7 +25,8 @@ def test_claims_stand_in_the_order_of_their_rows():
 
 
 def test_the_flags_know_every_arm_and_task():
-    assert {"arms": ARMS, "tasks": ALL_TASKS} == KNOWN
+    assert ALL_ARMS == ARMS
+    assert ALL_TASKS == tasks.ALL_TASKS
 
 
 @pytest.mark.parametrize(

@@ -233,14 +233,6 @@ def test_the_crosses_are_where_the_pooled_net_has_the_accuracy_of_its_twin():
     np.testing.assert_allclose(drawn[:, 1], curves[1, -1])
 
 
-def test_unknown_tasks_are_refused():
-    assert tasks.chosen("all") == tasks.ALL_TASKS
-    assert tasks.chosen("outlines, patterns-9") == ("outlines", "patterns-9")
-    for wrong in ("faces", "field,field"):
-        with pytest.raises(ValueError, match="expected tasks as all or from field, "):
-            tasks.chosen(wrong)
-
-
 def test_a_pattern_is_never_measured_without_the_net_that_sees_all():
     lab = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
     config = SimpleNamespace(
