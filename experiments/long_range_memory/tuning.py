@@ -11,8 +11,8 @@ nothing: there the star is at the largest rate within 1 % of the lowest. A rate 
 a loss left the finite numbers counts as infinite. By one seed alone a net can get a
 rate at which others fail: the dilated CNN got 0.03 for adding, and three of five seeds
 ended above 0.6 of the blind guess. The plain RNN gets the lowest rate for adding, where
-it is no better than that guess at any of them. The digits in a fixed order take the
-rates of the digits row by row. Test sequences are not looked at. On CPU, jax 0.10.2,
+it is no better than that guess at any of them. Images in a fixed order take the
+rates of those row by row. Test sequences are not looked at. On CPU, jax 0.10.2,
 after 1,000 steps (digits: 600) of T = 100; 38 minutes of CPU time, 24 on two cores:
 
     copy          0.0001   0.0003    0.001    0.003     0.01     0.03      0.1      0.3
@@ -38,7 +38,7 @@ after 1,000 steps (digits: 600) of T = 100; 38 minutes of CPU time, 24 on two co
     shallow        1.085    1.021    1.008    1.003    0.997    1.001*   1.018    1.046
     dilated        1.094    1.032    0.152    0.047    0.020*   0.307    0.987    1.044
       worst                                   0.083             0.589
-    sequential    0.0001   0.0003    0.001    0.003     0.01     0.03      0.1      0.3
+    digits        0.0001   0.0003    0.001    0.003     0.01     0.03      0.1      0.3
     rnn            0.703    0.492    0.275    0.234*   0.806    1.058    1.447    2.199
     orthogonal     0.677    0.434    0.203    0.184*   0.850    1.086    1.331    1.934
     lstm           0.869    0.638    0.408    0.267    0.233    0.182*   0.368    0.958
@@ -77,7 +77,8 @@ def tune(config: Config, rates: tuple[float, ...], lab: Lab) -> None:
     for name in config.chosen("tasks"):
         task, sets = problem(name, config.length, config.num_held_out, lab.data)
         steps = config.steps if name in MADE else config.digit_steps
-        print(line(name, [f"{rate:g}" for rate in rates]), flush=True)
+        title = name if name in MADE else lab.data_name
+        print(line(title, [f"{rate:g}" for rate in rates]), flush=True)
 
         def row(net: str, task: Task, sets: Sets, steps: int) -> dict[str, str]:
             arguments = (lab, build(net, task), task, sets, steps)

@@ -14,6 +14,7 @@ from experiments.long_range_memory import (
     ALL_NETS,
     ALL_TASKS,
     CLAIMS,
+    DATA,
     SHORTEST,
     Config,
     training,
@@ -29,6 +30,7 @@ from experiments.long_range_memory.training import (
     Trained,
     init,
     is_falling,
+    learning_rate,
     numbers,
     step,
     train,
@@ -115,7 +117,9 @@ def test_a_net_learns_the_blind_guess_and_its_looks_are_of_two_sets():
     ratio = trained.ratios[:, -1, 1]
     assert (ratio > 0.7).all()
     assert (ratio < 1.3).all()
-    assert (trained.losses[..., 0] != trained.losses[..., 1]).all()
+    assert (trained.losses[:, -1, 0] != trained.losses[:, -1, 1]).all()
+    assert np.isfinite(trained.losses[..., 0]).all()
+    assert np.isnan(trained.losses[:, :-1, 1]).all()
     np.testing.assert_array_equal(trained.test_loss, trained.losses[:, -1, 1])
 
 
@@ -225,10 +229,19 @@ def test_published_nets_are_at_chance_on_copy_memory_but_for_the_convolutional()
     assert copied[3] < 0.01
 
 
-def test_every_net_has_a_rate_on_every_task():
-    assert set(LEARNING_RATES) == set(ALL_TASKS)
+def test_every_net_has_a_rate_on_every_task_and_both_orders_of_pixels_the_same():
+    assert set(LEARNING_RATES) == {*MADE, *DATA}
     assert all(set(rates) == set(NETS) for rates in LEARNING_RATES.values())
     assert ALL_NETS == NETS
+    given = {
+        (task, data): learning_rate("gru", task, data)
+        for task in ALL_TASKS
+        for data in DATA
+    }
+    assert given["copy", "mnist"] == LEARNING_RATES["copy"]["gru"]
+    for data in DATA:
+        assert given["sequential", data] == LEARNING_RATES[data]["gru"]
+        assert given["permuted", data] == LEARNING_RATES[data]["gru"]
 
 
 @pytest.mark.parametrize(
