@@ -221,6 +221,19 @@ class Claim(Part):
         return " AND ".join(part.rule for part in self.parts)
 
 
+def accurate(identifier: str, statement: str, metric: str, above: float) -> Control:
+    """That a net is right about more than `above` percent of some images."""
+    return Control(
+        id=identifier,
+        statement=statement,
+        metric=metric,
+        relation=">",
+        threshold=above,
+        unit="%",
+        kind="conditional",
+    )
+
+
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"expected {name} to be one of {known}, got {value!r}")

@@ -1,6 +1,6 @@
 """What the notes state about moving inputs and pools, with rules and controls."""
 
-from experiments.harness.claims import Claim, Control, Part
+from experiments.harness.claims import Claim, Control, Part, accurate
 from experiments.pooling_robustness.moving_nets import NORMALIZED
 
 
@@ -11,14 +11,11 @@ def _arms(*names: str) -> str:
 def _clean(row: str, *arms: str) -> tuple[Control, ...]:
     """A constant classifier loses nothing by moving, and fails this."""
     return tuple(
-        Control(
-            id=f"{row}:clean-{arm}",
-            statement=f"The {arm} net classifies unmoved images.",
-            metric=f"clean-accuracy/{arm}",
-            relation=">",
-            threshold=90.0,
-            unit="%",
-            kind="conditional",
+        accurate(
+            f"{row}:clean-{arm}",
+            f"The {arm} net classifies unmoved images.",
+            f"clean-accuracy/{arm}",
+            above=90.0,
         )
         for arm in arms
     )

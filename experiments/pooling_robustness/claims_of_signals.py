@@ -1,6 +1,13 @@
 """What the notes state about single pools: outputs, parameters, fields, linearity."""
 
-from experiments.harness.claims import Claim, Control, Estimate, Expected, Part
+from experiments.harness.claims import (
+    Claim,
+    Control,
+    Estimate,
+    Expected,
+    Part,
+    accurate,
+)
 from experiments.pooling_robustness.signals import POOLS, SIGNALS, SIZES
 
 _UNCHANGED = "most-outputs-unchanged"
@@ -21,15 +28,12 @@ _NEEDS = "--arms=max"  # whose maps are pooled
 
 
 def _learned(row: str) -> Control:
-    return Control(
-        id=f"{row}:learned",
-        statement="The nets whose maps are pooled have learned: they are right about "
-        "most of the drawn test images.",
-        metric="signals/accuracy",
-        relation=">",
-        threshold=90,
-        unit="%",
-        kind="conditional",
+    return accurate(
+        f"{row}:learned",
+        "The nets whose maps are pooled have learned: they are right about most of the "
+        "drawn test images.",
+        "signals/accuracy",
+        above=90,
     )
 
 

@@ -1,6 +1,6 @@
 """What the notes state about pooling and locality in tasks, with rules and controls."""
 
-from experiments.harness.claims import Claim, Control, Part, Relation
+from experiments.harness.claims import Claim, Control, Part, Relation, accurate
 from experiments.pooling_robustness.tasks import FIELDS
 from experiments.pooling_robustness.tasks_nets import LOCAL, TWINS
 from experiments.pooling_robustness.tasks_results import GAIN
@@ -21,14 +21,11 @@ def _points(metric: str, relation: Relation, threshold: float) -> Part:
 
 
 def _learned(row: str, task: str, net: str) -> Control:
-    return Control(
-        id=f"{row}:learned-{task}-{net}",
-        statement=f"The {net} net has learned its training images of {task}.",
-        metric=f"learned/{task}-{net}",
-        relation=">",
-        threshold=_LEARNED,
-        unit="%",
-        kind="conditional",
+    return accurate(
+        f"{row}:learned-{task}-{net}",
+        f"The {net} net has learned its training images of {task}.",
+        f"learned/{task}-{net}",
+        above=_LEARNED,
     )
 
 

@@ -1,6 +1,6 @@
 """What the notes state about pools in trained nets: their maps, and what they learn."""
 
-from experiments.harness.claims import Claim, Control, Part
+from experiments.harness.claims import Claim, Control, Part, accurate
 from experiments.pooling_statistics.maps import LAYERS, READINGS
 from experiments.pooling_statistics.moments import CELLS, LAWS
 
@@ -11,14 +11,11 @@ _COMPETENT = "The net {net} has learned to name digits (chance is near 10 %)."
 
 def _competent(row: str, *nets: str) -> tuple[Control, ...]:
     return tuple(
-        Control(
-            id=f"{row}:accuracy-{net}",
-            statement=_COMPETENT.format(net=net),
-            metric=f"accuracy/{net}",
-            relation=">",
-            threshold=50.0,
-            unit="%",
-            kind="conditional",
+        accurate(
+            f"{row}:accuracy-{net}",
+            _COMPETENT.format(net=net),
+            f"accuracy/{net}",
+            above=50.0,
         )
         for net in nets
     )

@@ -1,6 +1,6 @@
 """What the notes state about receptive fields and dilation, with rules and controls."""
 
-from experiments.harness.claims import Claim, Control, Expected, Part
+from experiments.harness.claims import Claim, Control, Expected, Part, accurate
 from experiments.receptive_field.counts import GROWTH
 from experiments.receptive_field.stacks import KNOWN
 
@@ -130,14 +130,11 @@ _COST = Claim(
 
 def _competent(row: str, *nets: str) -> tuple[Control, ...]:
     return tuple(
-        Control(
-            id=f"{row}:accuracy-{net}",
-            statement=f"The net {net} has learned to label ink (chance is near 10 %).",
-            metric=f"accuracy/{net}",
-            relation=">",
-            threshold=50.0,
-            unit="%",
-            kind="conditional",
+        accurate(
+            f"{row}:accuracy-{net}",
+            f"The net {net} has learned to label ink (chance is near 10 %).",
+            f"accuracy/{net}",
+            above=50.0,
         )
         for net in nets
     )

@@ -1,6 +1,13 @@
 """What the notes state about convolution as a prior, with rules and controls."""
 
-from experiments.harness.claims import Claim, Control, Expected, Part, Relation
+from experiments.harness.claims import (
+    Claim,
+    Control,
+    Expected,
+    Part,
+    Relation,
+    accurate,
+)
 from experiments.strong_prior.nets import ARMS
 from experiments.strong_prior.tasks import PIXELS
 
@@ -20,15 +27,11 @@ def _requires(task: str) -> str:
 
 def _learned(row: str, task: str, *pixels: str) -> tuple[Control, ...]:
     return tuple(
-        Control(
-            id=f"{row}:learned-{task}-{arm}-{each}",
-            statement=f"The {arm} net has learned its training images of {task}, "
-            f"{each} pixels.",
-            metric=f"train-accuracy/{task}-{arm}-{each}",
-            relation=">",
-            threshold=_LEARNED,
-            unit="%",
-            kind="conditional",
+        accurate(
+            f"{row}:learned-{task}-{arm}-{each}",
+            f"The {arm} net has learned its training images of {task}, {each} pixels.",
+            f"train-accuracy/{task}-{arm}-{each}",
+            above=_LEARNED,
         )
         for arm in ARMS
         for each in pixels
