@@ -39,11 +39,10 @@ shown beside it and not judged: from so far back none does, clipped or not. The
 keeping gates of recurrent nets that are trained begin at 0.953: at 0.5 the LSTM does
 not learn at any rate that was tried.
 
-Takes 21 minutes of CPU time for 5 seeds, on 2 idle cores about half as long,
-most of it for trained nets, and half a minute with --quick, which leaves out trained
-nets but MLPs; --topics chooses others, such as --depth=110 --topics=resnets. Data:
-digits, or as many of MNIST's, brought to their 8 × 8 pixels, at the rates that were
-chosen for digits.
+Takes 21 minutes of CPU time for 5 seeds, most of it for trained nets, and half a minute
+with --quick, which leaves out trained nets but MLPs; --topics chooses others, such as
+--depth=110 --topics=resnets. Data: digits, or as many of MNIST's, brought to their 8 × 8
+pixels, at the rates that were chosen for digits.
 """
 
 import dataclasses

@@ -46,11 +46,10 @@ CPUs, an RNN step may well take no longer than a CNN's: at equal parameters both
 multiply equally often, but the CNN in matrices a seventh as wide, after a copy of every
 input for each tap.
 
-Takes 9 minutes of CPU time for 5 seeds, 340 s on two idle threads of an Intel Xeon at
-2.5 GHz, and half a minute with --quick. Longer sequences: --length=200 takes 23 minutes
-of CPU time, --length=1000 --nets=dilated --tasks=copy as many; there four of five seeds
-copy. Data: digits (64 pixels) or MNIST (784; 1,000 images each for validation and
-test).
+Takes 9 minutes of CPU time for 5 seeds, and half a minute with --quick. Longer
+sequences: --length=200 takes 23 minutes of CPU time, --length=1000 --nets=dilated
+--tasks=copy as many; there four of five seeds copy. Data: digits (64 pixels) or MNIST
+(784; 1,000 images each for validation and test).
 """
 
 import dataclasses
