@@ -41,8 +41,8 @@ not learn at any rate that was tried.
 
 Takes 21 minutes of CPU time for 5 seeds, most of it for trained nets, and half a minute
 with --quick, which leaves out trained nets but MLPs; --topics chooses others, such as
---depth=110 --topics=resnets. Data: digits, or as many of MNIST's, brought to their 8 × 8
-pixels, at the rates that were chosen for digits.
+--depth=110 --topics=resnets. Data: digits, or as many of MNIST's, brought to their
+8 × 8 pixels, at the rates that were chosen for digits.
 """
 
 import dataclasses

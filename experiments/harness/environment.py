@@ -6,12 +6,13 @@ solvers, whose threads moreover wait in a loop that takes the cores from jax), f
 products are float32 on every device, and a GPU is told to be deterministic. Compiled
 programs are kept in the user's cache directory, which changes times and no bits.
 
-Two programs run side by side only with one thread for both. Where they share several,
-a convolution can come out wrong, by far more than rounding: Eigen, which computes some
-of them for XLA, splits a long sum into parts, and while the other program keeps a
-thread busy, a later part can be packed over one that has not been used yet (seen in jax
-0.10.2 with two threads, in the gradients of LeNet with 8 and 32 maps, at every step of
-some seconds).
+Two programs run side by side only if a thread is left that neither can keep busy, or if
+they share one. A program keeps its thread until it ends; work that others left there
+waits, and once 1,024 pieces do, Eigen does the next ones at once, amid another piece
+whose numbers they overwrite: convolutions come out wrong, by far more than rounding
+(seen in jax 0.10.2 with two programs on two threads and three on three, in the
+gradients of LeNet with 8 and 32 maps, from about the hundredth step on). A free thread
+takes that work away.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ def prepare(device: str, num_threads: int) -> None:
     _keep_compiled_programs()
 
 
-def restart(device: str = "cpu", num_threads: int = 2) -> None:
+def restart(device: str = "cpu", num_threads: int = 3) -> None:
     """`prepare` for a command whose package imports jax before its own first line.
 
     The command starts anew, once, in the variables of a run: training at large rates
@@ -74,8 +75,8 @@ def restart(device: str = "cpu", num_threads: int = 2) -> None:
 
 
 def programs_at_once() -> int:
-    """How many may run side by side: two if `prepare` gave them one thread, or one."""
-    return 2 if os.environ.get(_NUM_THREADS) == "1" else 1
+    """How many may run side by side on the threads that `prepare` has set: 1 or 2."""
+    return 1 if os.environ.get(_NUM_THREADS, "2") == "2" else 2
 
 
 def _keep_compiled_programs() -> None:

@@ -235,7 +235,7 @@ def _request(
     known = {each.name for each in (*options.SETTINGS, *experiment.fields)}
     if unknown := set(experiment.quick) - known:
         raise ValueError(f"{experiment.path}: QUICK holds no flag: {unknown}")
-    quick = experiment.quick | options.QUICK if values["quick"].value else {}
+    quick = experiment.quick if values["quick"].value else {}
 
     def value(name: str, default: Any) -> Any:
         return values[name].value if name in given else quick.get(name, default)

@@ -147,8 +147,8 @@ class Lab:
     ) -> dict[str, Any]:
         """Independent measurements, their metrics in one dict.
 
-        Two at a time where there is one thread for both, which compiles one while the
-        other runs; otherwise one by one, see `environment`. Where one fails or a signal
+        Two at a time, as most of a first run is compilation, which keeps one core busy;
+        with --num_threads=2 one by one, see `environment`. Where one fails or a signal
         comes, no other begins and trainings end at their next chunk; a signal does not
         wait for what trains nothing.
 

@@ -131,7 +131,7 @@ OUT = "runs"
 CHECKPOINT_SECONDS = 10.0
 LATEST = "latest"
 SETTINGS = (
-    Option("quick", SWITCH, False, "a first look: fewer seeds, steps, arms, threads"),
+    Option("quick", SWITCH, False, "a first look: fewer seeds, steps and arms"),
     Option(
         "seed",
         Parser(f"a whole number in 0..{LARGEST_SEED}", whole(0, LARGEST_SEED)),
@@ -153,8 +153,8 @@ SETTINGS = (
     Option(
         "num_threads",
         Parser(f"{ALL} or a whole number in 1..{MOST_THREADS}", _threads),
-        2,
-        "threads of a program, or all; the last bits of a result depend on it",
+        3,
+        "threads of the CPU, or all; the last bits of a result depend on it",
     ),
     Option(
         "checkpoint_seconds",
@@ -163,9 +163,6 @@ SETTINGS = (
         "between two checkpoints of a training; 0: as often as can be",
     ),
 )
-# Beside the QUICK of an experiment: what is mostly compiled is faster with two programs
-# of one thread side by side than with one program of two.
-QUICK = {"num_threads": 1}
 COMMANDS = (
     Option("exp", _NAME, None, "the experiment, or all of them"),
     Option("list", SWITCH, False, "the experiments, one a line"),

@@ -52,8 +52,7 @@ def describe(experiment: Experiment) -> str:
             shown = f"--data={experiment.data[0]}"
             text = f"the data set: {' or '.join(experiment.data)}"
         settings.append((shown, text))
-    quick = experiment.quick | options.QUICK
-    words = " ".join(_flag(name, value) for name, value in quick.items())
+    quick = " ".join(_flag(name, value) for name, value in experiment.quick.items())
     return "\n".join(
         [
             f"python launch.py --exp={experiment.name}",
@@ -66,7 +65,7 @@ def describe(experiment: Experiment) -> str:
             "flags of every experiment:",
             *_rows(settings),
             "",
-            f"--quick stands for {words}",
+            f"--quick stands for {quick}" if quick else "--quick changes nothing here",
         ]
     )
 

@@ -15,7 +15,7 @@ import threading
 
 from experiments.harness import environment
 
-environment.restart(num_threads=1)
+environment.restart()
 
 import jax
 import numpy as np

@@ -64,10 +64,11 @@ def test_another_word_for_not_finite_is_refused():
         lab.fit(chunk, 0, np.ones((1, 2)), num_chunks=1, label="", on_nonfinite="skip")
 
 
-def test_measurements_of_one_thread_run_two_at_a_time_and_keep_their_order(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("threads", ["1", "3", "16"])
+def test_measurements_run_two_at_a_time_and_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch, threads: str
 ):
-    monkeypatch.setenv("PJRT_NPROC", "1")
+    monkeypatch.setenv("PJRT_NPROC", threads)
     barrier = threading.Barrier(2, timeout=10)
 
     def waits(name: str) -> Any:
@@ -82,7 +83,7 @@ def test_measurements_of_one_thread_run_two_at_a_time_and_keep_their_order(
 
 
 @pytest.mark.parametrize("threads", ["2", None])
-def test_measurements_that_may_share_threads_run_one_at_a_time(
+def test_measurements_that_could_keep_both_threads_busy_run_one_at_a_time(
     monkeypatch: pytest.MonkeyPatch, threads: str | None
 ):
     monkeypatch.delenv("PJRT_NPROC", raising=False)

@@ -45,7 +45,7 @@ def test_the_first_line_names_seeds_device_threads_and_versions(
     import jax
 
     first, *rest = launch("--exp=toy", f"--out={out}").out.splitlines()
-    assert first.startswith("toy: no data set, 5 seeds, cpu, 2 threads, python 3.")
+    assert first.startswith("toy: no data set, 5 seeds, cpu, 3 threads, python 3.")
     assert first.endswith(f"jax {jax.__version__}")
     assert not any("inconclusive" in line for line in rest[:1])
 
@@ -123,8 +123,8 @@ def test_the_environment_names_versions_threads_and_variables(finished: Path):
     recorded = read(finished, "result.json")["environment"]
     for name in ("python", "jax", "jaxlib", "flax", "numpy", "scipy", "optax", "cpu"):
         assert recorded[name]
-    assert recorded["num_threads"] == 2
-    assert recorded["variables"]["PJRT_NPROC"] == "2"
+    assert recorded["num_threads"] == 3
+    assert recorded["variables"]["PJRT_NPROC"] == "3"
 
 
 def test_the_log_is_strict_json_from_start_to_end(finished: Path):
