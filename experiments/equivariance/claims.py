@@ -2,7 +2,7 @@
 
 from experiments.equivariance.geometry import GEOMETRIES
 from experiments.equivariance.maxima import WINDOWS
-from experiments.harness.claims import Claim, Control, Expected, Part
+from experiments.harness.claims import Claim, Control, Expected, Part, accurate
 
 TOLERANCE = 1e-5
 CONV = "S0 4.3, S1 1.2"
@@ -194,14 +194,12 @@ _INVARIANCE = (
         estimate="accuracy",
         requires="--arms=default --max_shift=3",
         controls=tuple(
-            Control(
-                id="invariance-is-conv-plus-maxpool/conferred:"
+            accurate(
+                "invariance-is-conv-plus-maxpool/conferred:"
                 f"clean-{arm.replace('+', '-')}",
-                statement=f"The arm {arm} classifies unmoved images.",
-                metric=f"clean-accuracy/{arm}",
-                relation=">",
-                threshold=90.0,
-                unit="%",
+                f"The arm {arm} classifies unmoved images.",
+                f"clean-accuracy/{arm}",
+                above=90.0,
             )
             for arm in ("max", "strided", "strided+aug")
         ),

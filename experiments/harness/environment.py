@@ -76,7 +76,8 @@ def restart(device: str = "cpu", num_threads: int = 3) -> None:
 
 def programs_at_once() -> int:
     """How many may run side by side on the threads that `prepare` has set: 1 or 2."""
-    return 1 if os.environ.get(_NUM_THREADS, "2") == "2" else 2
+    num_threads = int(os.environ.get(_NUM_THREADS, 2))  # unset: nobody knows, so 2
+    return 1 if num_threads == 2 else 2
 
 
 def _keep_compiled_programs() -> None:

@@ -160,7 +160,7 @@ def table(rows: list[Result]) -> np.ndarray:
                 str(net.model.features),
                 f"{net.num_params:,}",
                 field,
-                f"{trained.test_loss.mean():.3g}",
+                f"{trained.final_loss.mean():.3g}",
                 f"{trained.right[:, -1, 1].mean():.1f}",
                 "yes" if trained.falling else "no",
             ]

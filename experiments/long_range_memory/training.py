@@ -34,8 +34,8 @@ MOST_AT_ONCE = 100  # sequences of one pass
 MOST_STEPS = 4096
 BRIEF_STEPS = 500  # which take less time than compiling them well
 FALL = 0.05  # of the validation loss, over the last tenth, that censors
-# Those with a star in `python -m experiments.long_range_memory.tuning`; on MNIST nets
-# with gates leave the finite numbers at the rates of digits, and nothing is tuned yet.
+# Those with a star in `python -m experiments.long_range_memory.tuning`; on MNIST,
+# where the GRU leaves the finite numbers at its rate of digits, nothing is tuned yet.
 LEARNING_RATES = {
     "copy": {"rnn": 3e-2, "orthogonal": 1e-2, "lstm": 1e-1, "gru": 1e-1}
     | {"shallow": 1e-1, "dilated": 1e-3},
@@ -97,8 +97,8 @@ class Trained(NamedTuple):
     blind: np.ndarray
 
     @property
-    def test_loss(self) -> np.ndarray:
-        """[seeds], after the last step."""
+    def final_loss(self) -> np.ndarray:
+        """Of the test sequences after the last step, [seeds]."""
         return self.losses[:, -1, 1]
 
     @property

@@ -120,7 +120,7 @@ def test_a_net_learns_the_blind_guess_and_its_looks_are_of_two_sets():
     assert (trained.losses[:, -1, 0] != trained.losses[:, -1, 1]).all()
     assert np.isfinite(trained.losses[..., 0]).all()
     assert np.isnan(trained.losses[:, :-1, 1]).all()
-    np.testing.assert_array_equal(trained.test_loss, trained.losses[:, -1, 1])
+    np.testing.assert_array_equal(trained.final_loss, trained.losses[:, -1, 1])
 
 
 def test_cnns_read_long_sequences_in_parts_which_changes_nothing(monkeypatch):
