@@ -153,7 +153,8 @@ def log_singular_values(jacobians: Array, *, sweeps: int = 4) -> Array:
 
 def _turn(basis: Array, factor: Array) -> tuple[Array, Array]:
     """(Q[t], R[t]) of Q[t-1] and J[t]; not a closure, so that sweeps compile once."""
-    return jnp.linalg.qr(factor @ basis)
+    q, r = jnp.linalg.qr(factor @ basis)  # newer jax has a type of its own for both
+    return q, r
 
 
 def _generic_basis(size: int, dtype: Any) -> Array:

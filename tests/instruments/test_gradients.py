@@ -241,6 +241,7 @@ def test_wrong_arguments_are_answered_with_what_was_expected(call, message):
         call()
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="LAPACK is the CPU's")
 def test_lapack_gets_one_matrix_at_a_time():
     """Calls with a batch wait for threads, and two of them for each other."""
     text = jax.jit(log_jacobian_norms).lower(jnp.ones((9, SIZE, SIZE))).as_text()

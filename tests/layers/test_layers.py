@@ -33,7 +33,7 @@ def apply(module, variables, inputs):
     return np.asarray(jax.jit(module.apply)(variables, inputs))
 
 
-def check_twins(ours, theirs, inputs):
+def check_twins(ours, theirs, inputs, tolerance=None):
     """Same tree of variables, same outputs; returns ours."""
     shapes = jax.eval_shape(ours.init, KEY, inputs)
     assert shapes == jax.eval_shape(theirs.init, KEY, inputs)
@@ -45,7 +45,8 @@ def check_twins(ours, theirs, inputs):
     outputs, expected = both(drawn_like(shapes))
     assert outputs.shape == expected.shape
     assert outputs.dtype == expected.dtype
-    tolerance = 1e-5 if outputs.dtype == jnp.float32 else 5e-2
+    if tolerance is None:
+        tolerance = 1e-5 if outputs.dtype == jnp.float32 else 5e-2
     np.testing.assert_allclose(
         outputs.astype(jnp.float32),
         expected.astype(jnp.float32),

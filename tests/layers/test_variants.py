@@ -52,7 +52,10 @@ def test_conv_transpose_computes_in_linens_dtypes():
     with jax.numpy_dtype_promotion("standard"):  # flax's own promotion needs it
         for dtypes in (wide, {"param_dtype": jnp.bfloat16}):
             ours = layers.ConvTranspose(3, (3,), (2,), **dtypes)
-            check_twins(ours, nn.ConvTranspose(3, (3,), (2,), **dtypes), draw(1, 4, 2))
+            theirs = nn.ConvTranspose(3, (3,), (2,), **dtypes)
+            # cuDNN rounds a sum of bfloat16 products that is asked for in float32.
+            rounded = jax.default_backend() != "cpu" and "dtype" in dtypes
+            check_twins(ours, theirs, draw(1, 4, 2), 5e-3 if rounded else None)
 
 
 def test_conv_transpose_has_linens_fields_in_order_and_its_draws():

@@ -66,7 +66,10 @@ def choose(
         return "direct"
     left = arrays[0]
     names = candidates(form, len(left), *sizes, settings, left.dtype)
-    names = [name for name in names if name != _INEXACT]
+    unfit = {_INEXACT}
+    if not on_cpu and not jnp.issubdtype(left.dtype, jnp.inexact):
+        unfit.add("direct")  # cuDNN convolves no int32
+    names = [name for name in names if name not in unfit]
     text = _text(f"{backend} {form}", arrays, sizes, settings, dtype)
     with _measuring:
         found = choices.find(text, backend, device.device_kind, names)

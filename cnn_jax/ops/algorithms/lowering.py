@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from cnn_jax.ops.algorithms import Settings, autotune, registry, selection
 
@@ -57,7 +58,7 @@ def _is_elementwise(
     """
     if form == "kernel_gradient":
         return False
-    name = _chosen(form, True, left[1:], right[1:], problem)
+    name = _chosen(form, True, left[1:], right[1:], jnp.float32, problem)
     groups = problem.settings.feature_group_count
     each = form == "forward" or right[-1] == groups
     return name == "shifted" and right[-2] == 1 and each
@@ -68,7 +69,7 @@ def _compute(
 ) -> Array:
     """One convolution, or one of its gradients: the arrays have no axis B."""
     settings = problem.settings
-    name = _chosen(form, on_cpu, left.shape, right.shape, problem)
+    name = _chosen(form, on_cpu, left.shape, right.shape, left.dtype, problem)
     if name == "autotune":
         name = _measured(form, on_cpu, left, right, problem=problem, dtype=dtype)
     if name == registry.GROUPED:
@@ -87,6 +88,7 @@ def _chosen(
     on_cpu: bool,
     left: Sequence[int],
     right: Sequence[int],
+    dtype: DTypeLike,
     problem: Problem,
 ) -> str:
     """The algorithm's name for arrays of these shapes, without an axis B."""
@@ -94,7 +96,11 @@ def _chosen(
     if name != "auto":
         return name
     if not on_cpu:
-        return "direct"
+        if jnp.issubdtype(dtype, jnp.inexact):
+            return "direct"
+        # cuDNN convolves no int32.
+        dense = problem.settings.feature_group_count == 1
+        return "im2col" if dense else registry.GROUPED
     kernel_shape = _kernel_shape(form, left, right, problem)
     sizes = (problem.spatial, kernel_shape)
     return selection.select(form, *sizes, problem.settings, left[0])

@@ -1,7 +1,8 @@
 """Which algorithm "auto" stands for: a rule of shapes, strides and dilations alone.
 
 The rule below is that of the CPU, derived from `python -m benchmarks.candidates`; the
-measurements are in benchmarks/README.md. Elsewhere "auto" is "direct" in all forms.
+measurements are in benchmarks/README.md. Elsewhere "auto" is "direct" in all forms, and
+"im2col" for integers.
 """
 
 import math
