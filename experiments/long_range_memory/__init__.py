@@ -136,7 +136,8 @@ def run(keys: jax.Array, config: Config, lab: Lab) -> Metrics:
             steps = config.steps if task_name in MADE else config.digit_steps
             net = build(name, task)
             rate = learning_rate(name, task_name, lab.data_name)
-            trained = train(keys, lab, net, task, sets, steps, rate)
+            label = f"{name}, {task_name}"
+            trained = train(keys, lab, net, task, sets, steps, rate, label)
             results[f"{name}-{task_name}"] = Result(net, task_name, task, trained)
         return results
 

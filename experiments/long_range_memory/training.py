@@ -230,8 +230,12 @@ def train(
     sets: Sets,
     steps: int,
     learning_rate: float,
+    label: str,
 ) -> Trained:
-    """Trains a net from every key for `steps` steps, rounded up to a multiple of 20."""
+    """Trains a net from every key for `steps` steps, rounded up to a multiple of 20.
+
+    The label is the training's own in a run: images in two orders are one task.
+    """
     config = Config(net, task)
     chunk_steps = -(-steps // LOOKS)
     program = _program(config, steps * len(keys) <= BRIEF_STEPS)
@@ -245,7 +249,7 @@ def train(
         init(keys, config),
         Data(sets, jnp.asarray(learning_rate)),
         num_chunks=LOOKS,
-        label=f"{net.name}, {task.name}",
+        label=label,
     )
     looks = np.asarray(states.looks)
     blind = blind_losses(task, sets.held_out)

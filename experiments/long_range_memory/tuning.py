@@ -107,12 +107,13 @@ def _ratios(
     lab: Lab, net: Net, task: Task, sets: Sets, steps: int, rate: float
 ) -> np.ndarray:
     """Validation losses over the blind guess's, [seeds]; infinite if one diverged."""
+    start, label = keys(SEED, NUM_SEEDS), f"{net.name}, {task.name}, {rate:g}"
     try:
-        trained = train(keys(SEED, NUM_SEEDS), lab, net, task, sets, steps, rate)
+        trained = train(start, lab, net, task, sets, steps, rate, label)
     except NotFinite:
         return np.full(NUM_SEEDS, np.inf)
     ratios = trained.ratios[:, -1, 0]
-    print(f"{net.name}, {task.name}, {rate:g}: {ratios}", file=sys.stderr)
+    print(f"{label}: {ratios}", file=sys.stderr)
     return ratios
 
 

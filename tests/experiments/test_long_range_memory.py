@@ -17,6 +17,7 @@ from experiments.long_range_memory import (
     DATA,
     SHORTEST,
     Config,
+    run,
     training,
 )
 from experiments.long_range_memory.nets import NETS, build, initial
@@ -109,9 +110,24 @@ def test_batches_differ_by_seed_and_step_but_not_by_net():
     assert not np.intersect1d(np.asarray(first), np.asarray(later)).size
 
 
+def test_images_in_two_orders_are_two_trainings():
+    """Checkpoints are kept by label, and a second training of one is refused."""
+    begun: list[str] = []
+
+    def progress(done: int, _total: int, label: str) -> None:
+        if done == 0:
+            begun.append(label)
+
+    lab = Lab("digits", None, lambda *_, **__: None, progress)
+    tasks = "sequential,permuted"
+    config = Config(num_held_out=50, digit_steps=LOOKS, nets="shallow", tasks=tasks)
+    run(keys(0, 1), config, lab)
+    assert begun == ["shallow, sequential", "shallow, permuted"]
+
+
 def test_a_net_learns_the_blind_guess_and_its_looks_are_of_two_sets():
     net = build("shallow", SMALL)
-    trained = train(keys(0, 2), LAB, net, SMALL, SMALL_SETS, 200, 1e-2)
+    trained = train(keys(0, 2), LAB, net, SMALL, SMALL_SETS, 200, 1e-2, "shallow")
     assert trained.losses.shape == trained.right.shape == (2, LOOKS, 2)
     assert trained.params.shape == (2, net.num_params)
     ratio = trained.ratios[:, -1, 1]

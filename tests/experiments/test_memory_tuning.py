@@ -7,6 +7,8 @@ import pytest
 
 from experiments.harness.lab import Lab, NotFinite
 from experiments.long_range_memory import SHORTEST, Config, tuning
+from experiments.long_range_memory.nets import build
+from experiments.long_range_memory.tasks import adding
 from experiments.long_range_memory.training import LEARNING_RATES
 
 LAB = Lab("digits", None, lambda *_, **__: None, lambda *_: None)
@@ -87,5 +89,6 @@ def test_a_rate_at_which_a_net_diverges_is_infinite(monkeypatch):
         raise NotFinite("not finite")
 
     monkeypatch.setattr(tuning, "train", diverge)
-    arguments: tuple = (LAB, None, None, None, 20, 1.0)
+    task = adding(SHORTEST)
+    arguments: tuple = (LAB, build("shallow", task), task, None, 20, 1.0)
     assert tuning._ratios(*arguments).tolist() == [np.inf] * tuning.NUM_SEEDS
