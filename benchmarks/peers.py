@@ -125,7 +125,7 @@ def torch_call(layer: Layer, form: str, arrays: Arrays) -> Callable[[], Any]:
     rank = len(layer.spatial)
     lifted = max(rank, 2)
     memory = torch.channels_last if lifted == 2 else torch.channels_last_3d
-    inputs, kernel, cotangent = (torch.from_numpy(np.array(array)) for array in arrays)
+    inputs, kernel, cotangent = map(torch_array, arrays)
     if rank == 1:
         inputs, kernel, cotangent = inputs[:, None], kernel[None], cotangent[:, None]
     front = (0, lifted + 1, *range(1, lifted + 1))
@@ -147,7 +147,7 @@ def torch_call(layer: Layer, form: str, arrays: Arrays) -> Callable[[], Any]:
         groups=layer.groups,
     )
     if form == "forward":
-        return partial(torch.inference_mode()(convolve), inputs, kernel)
+        return waited_for(partial(torch.inference_mode()(convolve), inputs, kernel))
     inputs.requires_grad_()
     kernel.requires_grad_()
 
@@ -155,7 +155,7 @@ def torch_call(layer: Layer, form: str, arrays: Arrays) -> Callable[[], Any]:
         outputs = convolve(inputs, kernel)
         return outputs, *torch.autograd.grad(outputs, (inputs, kernel), cotangent)
 
-    return outputs_and_gradients
+    return waited_for(outputs_and_gradients)
 
 
 def torch_version() -> str | None:
@@ -166,10 +166,41 @@ def torch_version() -> str | None:
         return None
 
 
-def set_torch_threads() -> bool:
-    """Gives torch as many threads as jax has; whether it is installed."""
+def prepare_torch(device: str) -> bool:
+    """Gives torch as many threads as jax has, and float32 as it is, not TF32.
+
+    Returns:
+      Whether it is installed, for this device.
+    """
     if torch_version() is None:
         return False
     torch = importlib.import_module("torch")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    return True
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return device == "cpu" or torch.cuda.is_available()
+
+
+def torch_device() -> str:
+    """Where jax computes, by torch's name."""
+    return "cuda" if jax.default_backend() == "gpu" else "cpu"
+
+
+def torch_array(array: Array) -> Any:
+    """A copy of it where jax computes."""
+    torch = importlib.import_module("torch")
+    return torch.from_numpy(np.array(array)).to(torch_device())
+
+
+def waited_for(call: Callable[[], Any]) -> Callable[[], Any]:
+    """torch returns from a call before a GPU has finished it; this does not."""
+    if torch_device() == "cpu":
+        return call
+    torch = importlib.import_module("torch")
+
+    def finished() -> Any:
+        result = call()
+        torch.cuda.synchronize()
+        return result
+
+    return finished

@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array
 
 import cnn_jax
+from benchmarks.peers import torch_array, waited_for
 
 FORMS = ("forward", "gradients")
 KINDS = ("max", "avg", "l2")
@@ -153,7 +154,7 @@ def torch_call(pool: Pool, form: str, arrays: Arrays) -> Callable[[], Any]:
     """
     torch = importlib.import_module("torch")
     functional = torch.nn.functional
-    inputs, cotangent = (torch.from_numpy(np.array(each)) for each in arrays)
+    inputs, cotangent = map(torch_array, arrays)
     inputs = inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     if pool.window:
         cotangent = cotangent.permute(0, 3, 1, 2)
@@ -171,11 +172,11 @@ def torch_call(pool: Pool, form: str, arrays: Arrays) -> Callable[[], Any]:
             "l2": partial(torch.linalg.vector_norm, dim=(2, 3)),
         }[pool.kind]
     if form == "forward":
-        return partial(torch.inference_mode()(forward), inputs)
+        return waited_for(partial(torch.inference_mode()(forward), inputs))
     inputs.requires_grad_()
 
     def outputs_and_gradient() -> Any:
         outputs = forward(inputs)
         return outputs, *torch.autograd.grad(outputs, (inputs,), cotangent)
 
-    return outputs_and_gradient
+    return waited_for(outputs_and_gradient)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from benchmarks.peers import torch_array, torch_device, waited_for
 from cnn_jax import layers
 
 FORMS = ("forward", "gradients")
@@ -107,10 +108,10 @@ def torch_call(net: Net, form: str, arrays: Arrays) -> Callable[[], Any]:
         num_layers=2 if "2" in net.kind else 1,
         bidirectional=net.kind == "both directions",
         batch_first=True,
-    )
-    inputs, cotangent = (torch.from_numpy(np.array(array)) for array in arrays[1:])
+    ).to(torch_device())
+    inputs, cotangent = map(torch_array, arrays[1:])
     if form == "forward":
-        return partial(torch.inference_mode()(module), inputs)
+        return waited_for(partial(torch.inference_mode()(module), inputs))
     inputs.requires_grad_()
     wanted = (inputs, *module.parameters())
 
@@ -118,4 +119,4 @@ def torch_call(net: Net, form: str, arrays: Arrays) -> Callable[[], Any]:
         outputs, _ = module(inputs)
         return outputs, *torch.autograd.grad(outputs, wanted, cotangent)
 
-    return outputs_and_gradients
+    return waited_for(outputs_and_gradients)

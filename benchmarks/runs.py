@@ -15,6 +15,7 @@ from benchmarks import peers, results
 from benchmarks.measurements import Measurement
 from benchmarks.timing import matmul_gflops
 from experiments.harness import environment
+from experiments.harness.exits import CommandError
 
 # Seconds after which a short run's measurement begins no further round.
 QUICK_BUDGET = 0.5
@@ -43,11 +44,11 @@ def parser(name: str, description: str | None, quick: str) -> argparse.ArgumentP
     )
     made.add_argument("--quick", action="store_true", help=quick)
     made.add_argument("--resume", action="store_true", help="keep what OUT.json has")
+    made.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     made.add_argument(
         "--out",
         type=Path,
-        default=Path(f"runs/benchmarks/{name}-cpu.json"),
-        help="the JSON file; default %(default)s",
+        help=f"the JSON file; default runs/benchmarks/{name}-DEVICE.json",
     )
     made.set_defaults(name=name)
     return made
@@ -61,17 +62,31 @@ def run(
 ) -> None:
     """Measures, torch last: its threads go on spinning and slow down what follows."""
     jax.config.update("jax_enable_compilation_cache", False)
-    found = results.load(options.out) if options.resume else results.Results()
-    found.begin(_about(f"benchmarks.{options.name}", sys.argv[1:]))
+    _start(options.device)
+    file = f"runs/benchmarks/{options.name}-{options.device}.json"
+    out = options.out or Path(file)
+    found = results.load(out) if options.resume else results.Results()
+    found.begin(_about(f"benchmarks.{options.name}", options.device, sys.argv[1:]))
     found.ceiling["before"] = matmul_gflops()
-    measure(with_jax, found, options.out, told.line)
+    measure(with_jax, found, out, told.line)
     found.ceiling["after jax"] = matmul_gflops()
-    if peers.set_torch_threads():
-        measure(with_torch, found, options.out, told.line)
+    if peers.prepare_torch(options.device):
+        measure(with_torch, found, out, told.line)
         found.ceiling["after torch"] = matmul_gflops()
-    found.save(options.out)
-    options.out.with_suffix(".md").write_text(told.markdown(found))
+    found.save(out)
+    out.with_suffix(".md").write_text(told.markdown(found))
     print(told.targets(found))
+
+
+def _start(device: str) -> None:
+    """Starts jax on the device; float32 is float32 there, not TF32."""
+    jax.config.update("jax_platforms", environment.PLATFORMS[device])
+    if device != "cpu":
+        jax.config.update("jax_default_matmul_precision", "highest")
+    try:
+        environment.check_device(device)
+    except CommandError as error:
+        sys.exit(f"--device={device}: {error}")
 
 
 def measure(
@@ -92,11 +107,12 @@ def measure(
         print(f"[{number}/{len(listed)}] {line(record)}", flush=True)
 
 
-def _about(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+def _about(module: str, device: str, arguments: Sequence[str]) -> dict[str, Any]:
     """What is told of a run: its command, when and where it was."""
     command = ["python", "-m", module, *arguments]
     return {
         "command": shlex.join(command),
+        "device": device,
         "date": datetime.date.today().isoformat(),
         "environment": environment.record(len(os.sched_getaffinity(0))),
         "torch": peers.torch_version(),

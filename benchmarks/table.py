@@ -141,13 +141,16 @@ def telling(found: Results) -> str:
 def setting(found: Results, layout: str) -> str:
     """Commands, machine and versions; `layout` is that of torch's arrays."""
     about, machine = found.about, found.about["environment"]
+    threads = f"{machine['num_threads']} threads of {machine['cpu']}"
+    on_cpu = about.get("device", "cpu") == "cpu"
+    place = threads if on_cpu else f"{machine['device']}, float32 without TF32"
     flags = ", ".join(f"{k}={v}" for k, v in machine["variables"].items()) or "none"
     ceiling = ", ".join(f"{value:.0f} {when}" for when, value in found.ceiling.items())
     return "\n".join(
         [
             *(f"    {each['command']}" for each in (*about["earlier"], about)),
             "",
-            f"{about['date']}: {machine['num_threads']} threads of {machine['cpu']}, "
+            f"{about['date']}: {place}, "
             f"Python {machine['python']}, jax {machine['jax']}, flax "
             f"{machine['flax']}, torch {about['torch'] or 'absent'} ({layout}). "
             f"Environment variables that XLA reads: {flags}. A 2048³ float32 matrix "

@@ -17,6 +17,8 @@ from cnn_jax.layers.recurrent_cells import GRUCell, LSTMCell, SimpleCell
 
 __all__ = ["RNN", "Bidirectional"]
 
+_OURS = SimpleCell | LSTMCell | GRUCell
+
 
 class RNN(nn.RNN):
     """flax.linen.RNN, computed by `ops.rnn`, `ops.lstm` or `ops.gru` over our cells.
@@ -26,11 +28,19 @@ class RNN(nn.RNN):
     where flax.linen leaves what the padding computes, and inputs there are not read.
 
     Attributes:
+      unroll: steps per iteration of the loop; None: 1 on a CPU and with cells of
+        flax.linen's own, 8 elsewhere.
       chunk_length: steps whose states are kept at once for the gradient, as in
         `ops.lstm`; None keeps all. Not with cells of flax.linen's own.
     """
 
+    unroll: int | None = None  # pyrefly: ignore
     chunk_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.unroll is None and not isinstance(self.cell, _OURS):
+            self.unroll = 1
+        super().__post_init__()
 
     def __call__(
         self,
@@ -51,7 +61,7 @@ class RNN(nn.RNN):
             "reverse": reverse,
             "keep_order": keep_order,
         }
-        if not isinstance(self.cell, SimpleCell | LSTMCell | GRUCell):
+        if not isinstance(self.cell, _OURS):
             if self.chunk_length is not None:
                 raise ValueError(
                     "chunk_length: expected None with a cell that is not of "

@@ -35,7 +35,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scipy", "optax")
 
 # "cpu" comes second so that host computations have a place beside an accelerator.
-_PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
 _INSTALL = {"gpu": "the extra cuda12 or cuda13", "tpu": "the extra tpu"}
 # Most of a short run is compilation, and all but elementwise work is done by library
 # calls: LLVM's second level costs a fifth of a --quick run and makes no step faster.
@@ -51,7 +51,7 @@ _WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any nu
 
 def prepare(device: str, num_threads: int) -> None:
     """Sets the variables that jax and numpy read when they are first imported."""
-    os.environ["JAX_PLATFORMS"] = _PLATFORMS[device]
+    os.environ["JAX_PLATFORMS"] = PLATFORMS[device]
     os.environ[_NUM_THREADS] = str(num_threads)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")

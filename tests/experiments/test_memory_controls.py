@@ -23,7 +23,7 @@ def learned_digits() -> Result:
     task, sets = problem("sequential", 100, 100, LAB.data)
     net = nets.build("rnn", task)
     training._program.cache_clear()  # whole or cut, it has the same config
-    trained = training.train(keys(0, 2), LAB, net, task, sets, 60, 3e-3)
+    trained = training.train(keys(0, 2), LAB, net, task, sets, 60, 3e-3, "rnn")
     training._program.cache_clear()
     return Result(net, "sequential", task, trained)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import ops
-from cnn_jax.ops.recurrent import activations
+from cnn_jax.ops.recurrent import activations, fused, over_time
 from tests import reference_recurrent
 from tests.ops.recurrent_cases import CASES, FAST
 from tests.trees import assert_same_trees
@@ -173,6 +173,28 @@ def test_chunks_of_any_length_change_no_value_and_no_gradient(
         run = jax.jit(both, static_argnums=1)
         got, wanted = run(params, chunk_length), run(params, None)
     assert_same_trees(got, wanted, 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_an_accelerators_choices_give_the_same(name, monkeypatch):
+    """Off a CPU inputs are multiplied before the loop, which runs in steps of eight."""
+    case = CASES[name]
+    params, carry, inputs = case.draw((4,), 11)
+
+    def loss(params, inputs):
+        last, outputs = case.layer(
+            params, inputs, carry, lengths=np.array([11, 3, 0, 9])
+        )
+        return sum(jnp.sum(jnp.sin(each)) for each in jax.tree.leaves((last, outputs)))
+
+    def gradients(on_cpu: bool):
+        for module in (over_time, fused):
+            monkeypatch.setattr(module, "on_cpu", lambda: on_cpu)
+        return jax.value_and_grad(loss, (0, 1))(params, inputs)
+
+    with jax.enable_x64(True):
+        there, here = gradients(False), gradients(True)
+    assert_same_trees(there, here, 1e-12, 1e-12)
 
 
 def test_unrolled_loops_and_more_batch_axes_give_the_same():

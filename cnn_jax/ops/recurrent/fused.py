@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from cnn_jax.ops.platforms import on_cpu
 from cnn_jax.ops.recurrent.forms import Form
 from cnn_jax.ops.recurrent.linear import linear_map
 from cnn_jax.ops.recurrent.parameters import add_bias
@@ -164,9 +165,9 @@ def hoisted(weights: Weights, inputs: Array) -> tuple[Array, Callable[[Array], A
     """What to scan over, and what makes a step of it inputs @ kernel + bias.
 
     One product before the scan, unless a step's own is cheaper than to write its result
-    and read it again: the kernel then is small beside the batch, and stays in cache.
+    and read it again: on a CPU the kernel, small beside the batch, stays in cache.
     """
-    if inputs.shape[-1] > 4 * inputs.shape[1]:
+    if not on_cpu() or inputs.shape[-1] > 4 * inputs.shape[1]:
         product = _product(inputs, weights.kernel)
         return add_bias(product, weights.bias), lambda projected: projected
     return inputs, weights.of_inputs

@@ -15,6 +15,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from cnn_jax.ops.meshes import varying_alike
+from cnn_jax.ops.platforms import on_cpu
 from cnn_jax.ops.recurrent.parameters import Params
 from cnn_jax.ops.recurrent.plans import Plan
 
@@ -25,7 +26,7 @@ class Time(NamedTuple):
     lengths: ArrayLike | None
     reverse: bool
     keep_order: bool
-    unroll: int
+    unroll: int | None
     chunk_length: int | None
 
 
@@ -49,7 +50,8 @@ def over_time(
     arrays, tree = jax.tree.flatten((plan.gates, state, steps, masks))
     gates, state, steps, masks = jax.tree.unflatten(tree, varying_alike(*arrays))
     plan = plan._replace(gates=gates)
-    run = partial(plan.run, reverse=time.reverse, unroll=time.unroll)
+    unroll = steps_at_once() if time.unroll is None else time.unroll
+    run = partial(plan.run, reverse=time.reverse, unroll=unroll)
     state, outputs = _in_chunks(
         run, state, (steps.swapaxes(0, 1), masks), time.chunk_length, time.reverse
     )
@@ -57,6 +59,15 @@ def over_time(
     state = tuple(part.reshape(*batch, part.shape[-1]) for part in state)
     flip = time.reverse and not time.keep_order
     return state, ordered(outputs, mask, flip)
+
+
+def steps_at_once() -> int:
+    """Steps per iteration where the caller leaves them open.
+
+    An accelerator waits for each iteration's launches; more than eight gain nothing
+    and take longer to compile (benchmarks/README.md).
+    """
+    return 1 if on_cpu() else 8
 
 
 def _in_chunks(

@@ -91,7 +91,7 @@ def rnn(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     keep_order: bool = False,
-    unroll: int = 1,
+    unroll: int | None = None,
     chunk_length: int | None = None,
     activation: Activation = "tanh",
     residual: bool = False,
@@ -110,7 +110,7 @@ def rnn(
       lengths: integers [*N] in 0..T, or None: all T.
       reverse: whether time runs backward.
       keep_order: whether outputs of a reverse run lie at the times of their inputs.
-      unroll: steps per iteration of the loop.
+      unroll: steps per iteration of the loop; None: 1 on a CPU, 8 elsewhere.
       chunk_length: reverse mode keeps only the carry at every so many steps and
         computes the rest again; None keeps everything.
       activation: as `rnn_step`.
@@ -136,7 +136,7 @@ def lstm(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     keep_order: bool = False,
-    unroll: int = 1,
+    unroll: int | None = None,
     chunk_length: int | None = None,
     gate: Activation = "sigmoid",
     activation: Activation = "tanh",
@@ -158,7 +158,7 @@ def lstm(
       lengths: integers [*N] in 0..T, or None: all T.
       reverse: whether time runs backward.
       keep_order: whether outputs of a reverse run lie at the times of their inputs.
-      unroll: steps per iteration of the loop.
+      unroll: steps per iteration of the loop; None: 1 on a CPU, 8 elsewhere.
       chunk_length: reverse mode keeps only the carry at every so many steps and
         computes the rest again; None keeps everything.
       gate: as `lstm_step`.
@@ -192,7 +192,7 @@ def gru(
     lengths: ArrayLike | None = None,
     reverse: bool = False,
     keep_order: bool = False,
-    unroll: int = 1,
+    unroll: int | None = None,
     chunk_length: int | None = None,
     gate: Activation = "sigmoid",
     activation: Activation = "tanh",
@@ -213,7 +213,7 @@ def gru(
       lengths: integers [*N] in 0..T, or None: all T.
       reverse: whether time runs backward.
       keep_order: whether outputs of a reverse run lie at the times of their inputs.
-      unroll: steps per iteration of the loop.
+      unroll: steps per iteration of the loop; None: 1 on a CPU, 8 elsewhere.
       chunk_length: reverse mode keeps only the carry at every so many steps and
         computes the rest again; None keeps everything.
       gate: as `gru_step`.
