@@ -117,16 +117,17 @@ def test_the_rows_of_speed_are_those_of_the_benchmark():
     assert [f"{mean:.2f}" for mean in told] == list(means.groups())
 
 
-def test_the_rows_of_recurrent_speed_are_those_of_the_benchmark():
-    found = results.load(ROOT / "benchmarks/results/recurrent-cpu.json")
-    (shown,) = re.findall(
-        "<!-- recurrent speed -->\n(.*?)\n<!-- /recurrent speed -->", README, re.DOTALL
-    )
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_the_rows_of_recurrent_speed_are_those_of_the_benchmark(device):
+    found = results.load(ROOT / f"benchmarks/results/recurrent-{device}.json")
+    title = "recurrent speed" if device == "cpu" else "recurrent speed on a GPU"
+    block = f"<!-- {title} -->\n(.*?)\n<!-- /{title} -->(.*?)(?:\n#|<!--)"
+    shown, below = re.findall(block, README, re.DOTALL)[0]
     assert shown == recurrent_table.telling(found)
     means = re.search(
         r"mean is ([\d.]+) times flax.linen, and of torch\n([\d.]+) for the LSTM and "
         r"([\d.]+) for the GRU",
-        README,
+        below,
     )
     assert means
     speeds = (("linen", {}), ("torch", {"cell": "LSTM"}), ("torch", {"cell": "GRU"}))
