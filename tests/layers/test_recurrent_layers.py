@@ -144,7 +144,7 @@ def test_variants_of_the_lstm_draw_and_run_as_ops():
     assert [part.shape for part in carry] == [(2, 4), (2, 2)]
     params = jax.jit(cell.init)(KEY, carry, inputs[:, 0])["params"]
     own = {"projection": 2, "peephole": True, "coupled": True, "forget_bias": 1.0}
-    assert_same_trees(params, ops.init_lstm(KEY, 3, 4, **own))
+    assert_same_trees(params, ops.init_lstm(KEY, 3, 4, **own), 1e-6, 1e-6)
     peephole = {name: draw(4) for name in params["peephole"]}
     variables = {"params": {"cell": params | {"peephole": peephole}}}
     wanted = ops.lstm(variables["params"]["cell"], inputs, **CLIPS)
