@@ -46,8 +46,8 @@ after 1,000 steps (digits: 600) of T = 100; 38 minutes of CPU time, 24 on two co
     shallow        0.922    0.835    0.804    0.802*   0.807    0.803    0.818    0.972
     dilated        0.666    0.173    0.069    0.066*   0.100    0.179    0.739    1.020
 
-MNIST's 784 steps take other rates, of three only, since one costs fifteen minutes of
-CPU time: `--data=mnist --data_dir=DIR --tasks=sequential --rates=1e-3,3e-3,1e-2`. Stars
+MNIST's 784 steps take other rates, of three only, since each takes 14 minutes on two
+cores: `--data=mnist --data_dir=DIR --tasks=sequential --rates=1e-3,3e-3,1e-2`. Stars
 at either end of that row may not be the best rate there is.
 
     mnist          0.001    0.003     0.01

@@ -172,6 +172,12 @@ def test_chunks_of_the_layer_keep_fewer_states_for_its_gradient():
     assert_same_trees(gradient(8)(variables), gradient(None)(variables), 1e-5, 1e-5)
 
 
+def test_steps_at_once_are_the_devices_choice_for_our_cells_only():
+    assert layers.RNN(layers.SimpleCell(4)).unroll is None
+    assert layers.RNN(nn.SimpleCell(4)).unroll == 1
+    assert layers.RNN(layers.SimpleCell(4), unroll=3).unroll == 3
+
+
 def test_forget_biases_are_what_was_asked_for():
     one = ops.init_lstm(KEY, 3, 4, forget_bias=1)
     assert (one["hf"]["bias"] == 1).all()

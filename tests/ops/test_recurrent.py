@@ -190,6 +190,7 @@ def test_an_accelerators_choices_give_the_same(name, monkeypatch):
     def gradients(on_cpu: bool):
         for module in (over_time, fused):
             monkeypatch.setattr(module, "on_cpu", lambda: on_cpu)
+        assert over_time.steps_at_once() == (1 if on_cpu else 8)
         return jax.value_and_grad(loss, (0, 1))(params, inputs)
 
     with jax.enable_x64(True):

@@ -142,6 +142,19 @@ def test_windows_as_large_as_the_inputs_are_not_copied_per_pixel() -> None:
     assert chosen == ["direct", "direct", "im2col"]
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_gpu_gets_products_for_integers_and_its_convolution_for_floats(groups: int):
+    """cuDNN convolves no int32."""
+
+    def program(dtype: Any) -> str:
+        x, k = jnp.ones((1, 6, 6, 4), dtype), jnp.ones((3, 3, 4 // groups, 4), dtype)
+        convolve = jax.jit(partial(conv, feature_group_count=groups))
+        return jax.export.export(convolve, platforms=["cuda"])(x, k).mlir_module()
+
+    assert "stablehlo.convolution" in program(jnp.float32)
+    assert "stablehlo.convolution" not in program(jnp.int32)
+
+
 @pytest.mark.parametrize("features", [4, 1])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_integers_are_convolved_whatever_the_rule_takes(
