@@ -64,13 +64,13 @@ def _ratios(axes: "Axes", metrics: Metrics, task: str) -> None:
     ratios = np.maximum(shown(metrics, f"loss/{task}"), LEAST)
     for index, each in enumerate(ratios):
         mean = float(np.exp(np.log(each).mean()))
-        dots(axes, index, each, mean, COLORS[index])
+        _dots(axes, index, each, mean)
         if len(each) > 1:
             low, high = map(float, ratio_interval(each.astype(float)))
             ends = [max(low, LEAST / 2), high]
             axes.plot([index, index], ends, color=COLORS[index], lw=2)
     axes.set_yscale("log")
-    axes.set_ylim(LEAST / 2, max(3, 1.3 * float(ratios.max())))
+    axes.set_ylim(LEAST / 2, max(3, 1.3 * float(np.nanmax([1, *ratios.flat]))))
     _lines(axes)
     ticks = {1e-4: "≤0.0001", 1e-3: "0.001", 1e-2: "0.01", 0.1: "0.1", 0.9: "0.9"}
     axes.set_yticks(list(ticks), list(ticks.values()))
@@ -87,14 +87,34 @@ def _lines(axes: "Axes") -> None:
 def _accuracies(axes: "Axes", metrics: Metrics, task: str) -> None:
     for index, each in enumerate(shown(metrics, f"right/{task}")):
         mean = float(each.mean())
-        dots(axes, index, each, mean, COLORS[index], f"{mean:.0f}")
+        _dots(axes, index, each, mean, f"{mean:.0f}")
     chance = float(shown(metrics, f"chance/{task}")[1])
     axes.axhline(chance, color=COLORS[6], ls=":", lw=0.8, zorder=0)
     axes.annotate(
-        "chance", (-0.5, chance), (0, 4), textcoords="offset points", fontsize=8
+        "chance",
+        (1, chance),
+        (-2, -9),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
     )
     axes.set_ylim(0, 107)
     axes.set_title(f"{TITLES[task]}: % right")
+
+
+def _dots(
+    axes: "Axes", place: int, values: np.ndarray, mean: float, text: str = ""
+) -> None:
+    """A dot for every seed that has a value, and how many diverged; then no mean."""
+    left = values[np.isfinite(values)]
+    diverged = len(values) - len(left)
+    if diverged:
+        mean, text = np.nan, f"{diverged} diverged"
+    if len(left):
+        dots(axes, place, left, mean, COLORS[place], text)
+    else:
+        axes.annotate(text, (place, 1), ha="center", fontsize=8)
 
 
 def _learning(metrics: Metrics) -> "Figure":

@@ -160,8 +160,8 @@ def table(rows: list[Result]) -> np.ndarray:
                 str(net.model.features),
                 f"{net.num_params:,}",
                 field,
-                f"{trained.final_loss.mean():.3g}",
-                f"{trained.right[:, -1, 1].mean():.1f}",
+                _mean(trained.final_loss, ".3g"),
+                _mean(trained.right[:, -1, 1], ".1f"),
                 "yes" if trained.falling else "no",
             ]
         )
@@ -170,3 +170,9 @@ def table(rows: list[Result]) -> np.ndarray:
     lines.append(["chance", "", "", "", *chance, ""])
     blind = f"{rows[0].trained.blind[1]:.3g}"
     return np.asarray([*lines, ["blind guess", "", "", "", blind, "", ""]])
+
+
+def _mean(values: np.ndarray, form: str) -> str:
+    """The mean over seeds, or how many of them have none."""
+    diverged = int(np.isnan(values).sum())
+    return f"{diverged} diverged" if diverged else format(values.mean(), form)

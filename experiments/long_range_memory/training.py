@@ -3,7 +3,8 @@
 Every step of copy memory and adding has a batch of its own, digits are drawn with
 replacement; step t of a seed draws the same for every net. Gradients longer than 1 are
 shortened to 1. Validation losses are taken 20 times, so the last tenth of the budget is
-the last two; test sequences are looked at once, after the last step.
+the last two; test sequences are looked at once, after the last step. A seed whose loss
+leaves the finite numbers has no look from there on.
 
 Shape letters: N sequences, P parameters, C held-out looks, S steps between two.
 """
@@ -86,8 +87,8 @@ class Trained(NamedTuple):
     """One net after training, over seeds.
 
     params: [seeds, P]; losses, right: [seeds, C, 2], validation and test, of which the
-    test is NaN but at the last look; right in percent; blind: [2], losses of the best
-    blind guess on the same sequences.
+    test is NaN but at the last look, and both once a seed has diverged; right in
+    percent; blind: [2], losses of the best blind guess on the same sequences.
     """
 
     params: np.ndarray
@@ -118,7 +119,8 @@ def is_falling(validation: np.ndarray) -> bool:
     """Whether losses [seeds, C] fell by more than 5 % over the last tenth.
 
     Judged is their geometric mean over seeds, as the claims are: one seed whose loss
-    jitters says nothing about the budget.
+    jitters says nothing about the budget. With a diverged seed there is no such mean,
+    and no budget that would have been enough.
     """
     tenth = validation.shape[1] // 10
     change = np.log(validation[:, -1] / validation[:, -1 - tenth])
@@ -250,7 +252,9 @@ def train(
         Data(sets, jnp.asarray(learning_rate)),
         num_chunks=LOOKS,
         label=label,
+        on_nonfinite="record",
     )
     looks = np.asarray(states.looks)
+    looks = np.where(np.isfinite(looks).all(-1, keepdims=True), looks, np.nan)
     blind = blind_losses(task, sets.held_out)
     return Trained(np.asarray(states.params), looks[..., 0], looks[..., 1], blind)

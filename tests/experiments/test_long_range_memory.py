@@ -17,6 +17,7 @@ from experiments.long_range_memory import (
     DATA,
     SHORTEST,
     Config,
+    plot,
     run,
     training,
 )
@@ -139,6 +140,14 @@ def test_a_net_learns_the_blind_guess_and_its_looks_are_of_two_sets():
     np.testing.assert_array_equal(trained.final_loss, trained.losses[:, -1, 1])
 
 
+def test_a_diverged_training_has_no_looks_and_ends_no_run():
+    net = build("shallow", SMALL)
+    diverged = train(keys(0, 1), LAB, net, SMALL, SMALL_SETS, LOOKS, 1e30, "diverged")
+    assert np.isnan(diverged.losses).all()
+    assert np.isnan(diverged.right).all()
+    assert not diverged.falling
+
+
 def test_cnns_read_long_sequences_in_parts_which_changes_nothing(monkeypatch):
     long = TrainingConfig(build("dilated", copy_memory(1000)), copy_memory(1000))
     assert training.part(BATCH, long) == 4
@@ -215,6 +224,32 @@ def test_metrics_of_known_nets():
     assert table[-2].tolist() == ["chance", "", "", "", "0.167", "19.0", ""]
     assert table[-1].tolist() == ["blind guess", "", "", "", "0.15", "", ""]
     assert all(isinstance(each, Shown) for each in beside.values())
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_diverged_seeds_are_counted_in_the_tables_and_figures(number):
+    whole = trained(0.5, 0.3, blind=0.15)
+    losses, right = whole.losses.copy(), whole.right.copy()
+    losses[:number], right[:number] = np.nan, np.nan
+    part = whole._replace(losses=losses, right=right)
+    tasks = {"adding": ADDING, "sequential": digits(64)}
+    results = {
+        f"{net}-{name}": Result(
+            build(net, task), name, task, part if net == "gru" else whole
+        )
+        for net in ("lstm", "gru")
+        for name, task in tasks.items()
+    }
+    ratios: Any = net_metrics(results)["loss-over-blind/gru-adding"]
+    assert np.isnan(ratios).tolist() == [True] * number + [False] * (5 - number)
+    metrics = shown(results, ("lstm", "gru"), tuple(tasks))
+    for name in tasks:
+        lstm, gru = metrics[f"table/{name}"].values[1:3, 4:6]
+        assert gru.tolist() == [f"{number} diverged"] * 2
+        assert "diverged" not in "".join(lstm)
+    for panel in plot(metrics)["answer"].axes:
+        texts = [each.get_text() for each in panel.texts]
+        assert texts.count(f"{number} diverged") == 1
 
 
 @pytest.mark.parametrize(
