@@ -149,6 +149,12 @@ def source_digest(experiment: Path) -> str:
     return digest.hexdigest()
 
 
+def deciding(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of `record` that decide bits: all but those that name the source."""
+    names = ("platform", "revision", "dirty")
+    return {name: value for name, value in recorded.items() if name not in names}
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line for each entry of `record` that is another now."""
     return list(changes(_flat(then), _flat(now)))

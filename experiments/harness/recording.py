@@ -78,12 +78,9 @@ def _log(event: str, start: Start, run: directory.RunDirectory) -> None:
 
 
 def _deciding(request: Request) -> dict[str, Any]:
-    """What else decides bits: the source, and all of the environment but its names."""
-    recorded = environment.record(request.num_threads)
-    for name in ("platform", "revision", "dirty"):
-        recorded.pop(name, None)
+    """What else decides bits: the environment and the source."""
     return {
-        "environment": recorded,
+        "environment": environment.deciding(environment.record(request.num_threads)),
         "source": environment.source_digest(request.experiment.path),
     }
 

@@ -1,14 +1,22 @@
-"""Repeats a run and compares: the same config has to give the same bits."""
+"""Repeats a run and compares: the same config has to give the same bits.
+
+Where versions or the kind of device are others than the run's, no bits can be promised,
+and claims are compared in place of metrics, within these tolerances: a law has its
+verdict again; a count its number within one part in a million; of a conditional claim
+no part is supported here and refuted there, and the 95 % intervals, which are of the
+same seeds, overlap.
+"""
 
 import dataclasses
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import directory, environment, exits, flags, options
+from experiments.harness import directory, environment, exits, flags, options, table
 from experiments.harness.exits import UNUSABLE, CommandError
 
 # A claim's words and its place among the run's claims may change; its numbers may not.
@@ -22,8 +30,9 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
     """Repeats a run from its config.json and compares it with its result.
 
     Compared are the config, every metric but measured times, bit for bit, and every
-    claim. Algorithms that the run chose by measuring are taken as it chose them. The
-    replay itself leaves nothing behind.
+    claim; in another environment the claims alone, within tolerances. Algorithms that
+    the run chose by measuring are taken as it chose them. The replay itself leaves
+    nothing behind.
 
     Args:
       run: the run directory.
@@ -45,23 +54,31 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
             request = dataclasses.replace(request, data_dir=data_dir)
         environment.prepare(request.device, request.num_threads)
         repeated, changed_metrics, timed = _repeat(run, request, result, began)
-    recorded = {"experiment": result["experiment"], **result["config"]}
-    lines = [
-        *(f"config: {line}" for line in environment.changes(recorded, config)),
-        *(f"metric {line}" for line in changed_metrics),
-        *_changed_claims(result, repeated, timed),
-    ]
     now, then = repeated["environment"], result["environment"]
-    surroundings = [
-        f"environment: {line}" for line in environment.differences(then, now)
-    ]
+    recorded = {"experiment": result["experiment"], **result["config"]}
+    lines = [f"config: {line}" for line in environment.changes(recorded, config)]
+    is_elsewhere = environment.deciding(then) != environment.deciding(now)
+    number = len(result["claims"])
+    if is_elsewhere and changed_metrics:
+        lines += _changed_claims(result, repeated, timed, _disagrees)
+        others = table.count(len(changed_metrics), "metric")
+        same = (
+            f"another environment: {others} with other bits, all {number} claims agree"
+        )
+    else:
+        lines += [f"metric {line}" for line in changed_metrics]
+        lines += _changed_claims(result, repeated, timed, _changed)
+        same = f"bit-identical, all {number} verdicts the same"
+    return _told(run, lines, environment.differences(then, now), same)
+
+
+def _told(run: Path, lines: list[str], environments: list[str], same: str) -> int:
+    """Prints what differs, or that nothing does; returns the exit code."""
+    surroundings = [f"environment: {line}" for line in environments]
     if lines:
         print("\n".join([f"{run} differs from its replay", *lines, *surroundings]))
         return exits.DIFFERS
-    verdicts = len(result["claims"])
-    print(
-        "\n".join([*surroundings, f"bit-identical, all {verdicts} verdicts the same"])
-    )
+    print("\n".join([*surroundings, same]))
     return 0
 
 
@@ -139,29 +156,67 @@ def _recorded_choices(run: Path) -> list[Any]:
         raise CommandError(UNUSABLE, f"{path} is damaged") from None
 
 
-def _changed_claims(result: Record, repeated: Record, timed: set[str]) -> Iterator[str]:
+def _changed_claims(
+    result: Record,
+    repeated: Record,
+    timed: set[str],
+    compare: Callable[[Record, Record, bool], str],
+) -> Iterator[str]:
+    """A line per claim and control that `compare(old, new, is_timed)` tells of."""
     for kind in ("claims", "controls"):
         old = {each["id"]: each for each in result[kind]}
         new = {each["id"]: each for each in repeated[kind]}
         for name in {**old, **new}:
             if name not in old or name not in new:
                 yield f"{name} is in one of the two only"
-            elif line := _changed(old[name], new[name], _metrics_of(new[name]) & timed):
+                continue
+            is_timed = bool({rule["metric"] for rule in _rules(new[name])} & timed)
+            if line := compare(old[name], new[name], is_timed):
                 yield f"{name}: {line}"
 
 
-def _metrics_of(claim: Record) -> set[str]:
-    return {rule["metric"] for rule in claim.get("parts", [claim])}
+def _rules(claim: Record) -> list[Record]:
+    return claim.get("parts", [claim])
 
 
-def _changed(old: Record, new: Record, timed: set[str]) -> str:
+def _changed(old: Record, new: Record, is_timed: bool) -> str:
     """What differs in a claim; of a timing only supported against refuted counts."""
-    verdicts = old["verdict"], new["verdict"]
     changed = [
         name
         for name in {**old, **new}
         if name not in _NOT_COMPARED and old.get(name) != new.get(name)
     ]
-    if "verdict" in changed and (not timed or set(verdicts) == _OPPOSITE):
-        return f"verdict was {verdicts[0]}, is {verdicts[1]}"
-    return f"{', '.join(changed)} differ" if changed and not timed else ""
+    if "verdict" in changed and (not is_timed or _are_opposite(old, new)):
+        return f"verdict was {old['verdict']}, is {new['verdict']}"
+    return f"{', '.join(changed)} differ" if changed and not is_timed else ""
+
+
+def _disagrees(old: Record, new: Record, is_timed: bool) -> str:
+    """What of a claim is beyond the tolerances of another environment."""
+    pairs = list(zip(_rules(old), _rules(new), strict=True))
+    is_exact = new["kind"] != "conditional"
+    if _are_opposite(old, new) or (is_exact and old["verdict"] != new["verdict"]):
+        return f"verdict was {old['verdict']}, is {new['verdict']}"
+    if is_timed or new["kind"] == "law":
+        return ""
+    for rule, again in pairs:
+        if _are_opposite(rule, again):
+            return f"{rule['metric']} was {rule['verdict']}, is {again['verdict']}"
+        if not _are_near(rule, again, is_exact):
+            return f"{rule['metric']} was {rule['measured']}, is {again['measured']}"
+    return ""
+
+
+def _are_opposite(old: Record, new: Record) -> bool:
+    return {old["verdict"], new["verdict"]} == _OPPOSITE
+
+
+def _are_near(old: Record, new: Record, is_exact: bool) -> bool:
+    """Whether numbers are equal to a millionth, or 95 % intervals overlap."""
+    names = ("mean", "mean") if is_exact else ("ci_low", "ci_high")
+    ends = [each[name] for each in (old, new) for name in names]
+    if None in ends:
+        return True
+    if is_exact:
+        return math.isclose(ends[0], ends[2], rel_tol=1e-6)
+    return max(ends[0], ends[2]) <= min(ends[1], ends[3])

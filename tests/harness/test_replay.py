@@ -8,6 +8,7 @@ import pytest
 
 from experiments.harness import metrics
 from experiments.harness.environment import changes
+from experiments.harness.replay import _disagrees
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -81,6 +82,56 @@ def test_another_environment_is_told_and_does_not_fail(launch: Launch, finished:
     assert ended.code == 0
     assert 'environment: jax was "0.0.1", is ' in ended.out
     assert 'environment: XLA_FLAGS was "--fast", is ' in ended.out
+
+
+@pytest.mark.parametrize(
+    ("gain", "code", "told"),
+    [
+        ("1.001 * config.shift", 0, "1 metric with other bits, all 5 claims agree"),
+        ("9 * config.shift", 1, "toy-helps: gain was "),
+        ("-config.shift", 1, "toy-helps: verdict was supported, is refuted"),
+    ],
+)
+def test_in_another_environment_claims_agree_within_tolerances(
+    launch: Launch, finished: Path, folder: Path, gain: str, code: int, told: str
+):
+    result = json.loads((finished / "result.json").read_text())
+    there = {**result["environment"], "jax": "0.0.1"}
+    edit(finished / "result.json", environment=there)
+    toys.write(folder, "toy", toys.SOURCE.replace("config.shift +", f"{gain} +"))
+    ended = launch(f"--replay={finished}")
+    assert ended.code == code
+    assert told in ended.out
+    assert 'environment: jax was "0.0.1", is ' in ended.out
+    assert "metric gain" not in ended.out
+
+
+_RULE = {"metric": "m", "verdict": "supported", "measured": "", "mean": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "disagrees"),
+    [
+        ("count", {"mean": 2.000001}, False),
+        ("count", {"mean": 2.00001}, True),
+        ("law", {"mean": 3.0}, False),
+        ("law", {"verdict": "inconclusive"}, True),
+        ("conditional", {"ci_low": 1.9, "ci_high": 4.0}, False),
+        ("conditional", {"ci_low": 2.1, "ci_high": 4.0}, True),
+        ("conditional", {"verdict": "inconclusive"}, False),
+        ("conditional", {"verdict": "refuted"}, True),
+    ],
+)
+def test_the_tolerances_of_another_environment(kind, changed, disagrees):
+    old = {"kind": kind, **_RULE, "ci_low": 1.0, "ci_high": 2.0}
+    assert bool(_disagrees(old, old | changed, False)) == disagrees
+    assert bool(_disagrees(old, old | changed, True)) == (
+        "verdict" in changed and disagrees
+    )
+    parts = {"kind": kind, "verdict": "invalid", "parts": [old, old | changed]}
+    same = {**parts, "parts": [old, old]}
+    expected = disagrees and kind != "law"  # its own verdict is all of it
+    assert bool(_disagrees(same, parts, False)) == expected
 
 
 def test_the_recorded_threads_are_used(launch: Launch, out: Path):
