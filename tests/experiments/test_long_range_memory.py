@@ -242,7 +242,7 @@ def test_diverged_seeds_are_counted_in_the_tables_and_figures(number):
     }
     ratios: Any = net_metrics(results)["loss-over-blind/gru-adding"]
     assert np.isnan(ratios).tolist() == [True] * number + [False] * (5 - number)
-    metrics = shown(results, ("lstm", "gru"), tuple(tasks))
+    metrics: Any = shown(results, ("lstm", "gru"), tuple(tasks))
     for name in tasks:
         lstm, gru = metrics[f"table/{name}"].values[1:3, 4:6]
         assert gru.tolist() == [f"{number} diverged"] * 2
