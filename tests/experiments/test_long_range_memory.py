@@ -281,18 +281,20 @@ def test_published_nets_are_at_chance_on_copy_memory_but_for_the_convolutional()
 
 
 def test_every_net_has_a_rate_on_every_task_and_both_orders_of_pixels_the_same():
-    assert set(LEARNING_RATES) == {*MADE, *DATA}
-    assert all(set(rates) == set(NETS) for rates in LEARNING_RATES.values())
+    assert set(LEARNING_RATES) == {*MADE, *DATA, "adding-500"}
+    assert all(set(LEARNING_RATES[each]) == set(NETS) for each in (*MADE, *DATA))
     assert ALL_NETS == NETS
-    given = {
-        (task, data): learning_rate("gru", task, data)
-        for task in ALL_TASKS
-        for data in DATA
-    }
-    assert given["copy", "mnist"] == LEARNING_RATES["copy"]["gru"]
     for data in DATA:
-        assert given["sequential", data] == LEARNING_RATES[data]["gru"]
-        assert given["permuted", data] == LEARNING_RATES[data]["gru"]
+        assert learning_rate("gru", COPY, data) == LEARNING_RATES["copy"]["gru"]
+        assert learning_rate("gru", digits(64), data) == LEARNING_RATES[data]["gru"]
+
+
+@pytest.mark.parametrize(
+    ("net", "length", "rates"),
+    [("gru", 499, "adding"), ("gru", 500, "adding-500"), ("lstm", 500, "adding")],
+)
+def test_long_sequences_take_the_rate_that_was_tuned_for_them(net, length, rates):
+    assert learning_rate(net, adding(length), "digits") == LEARNING_RATES[rates][net]
 
 
 @pytest.mark.parametrize(
