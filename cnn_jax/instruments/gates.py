@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnn_jax.instruments.gradients import Step
+from cnn_jax.ops.dtypes import accumulator
 
 
 class Saturation(NamedTuple):
@@ -59,8 +60,14 @@ def saturation(values: Array, *, margin: float = 0.1, bins: int = 20) -> Saturat
 
     Returns:
       Saturation.
+
+    Raises:
+      ValueError: a margin outside (0, 0.5).
     """
+    if not 0 < margin < 0.5:
+        raise ValueError(f"margin: expected a number in (0, 0.5), got {margin}")
     values = jnp.asarray(values).ravel()
+    values = values.astype(accumulator(values.dtype))  # which counts to 2**24
     low = jnp.mean((values >= 0) & (values <= margin))
     high = jnp.mean((values >= 1 - margin) & (values <= 1))
     histogram, _ = jnp.histogram(values, bins, (0, 1))

@@ -78,7 +78,8 @@ def log_jacobian_norms(
       [number of distances].
 
     Raises:
-      ValueError: Jacobians that are not [T, n, n], or a distance outside 1 ... T.
+      ValueError: Jacobians that are not [T, n, n], a distance outside 1 ... T, or
+        entries outside 0 ... n - 1.
 
     Reference:
       Bengio, Simard and Frasconi, Learning long-term dependencies with gradient descent
@@ -88,11 +89,14 @@ def log_jacobian_norms(
     num_steps = len(jacobians)
     if distances is None:
         distances = range(1, num_steps + 1)
-    if any(not 1 <= distance <= num_steps for distance in distances):
+    whole = [isinstance(distance, int | np.integer) for distance in distances]
+    if not all(whole) or any(not 1 <= each <= num_steps for each in distances):
         raise ValueError(
             f"distances: expected integers from 1 to {num_steps}, got {distances}"
         )
     identity = jnp.eye(jacobians.shape[-1], dtype=jacobians.dtype)
+    _check_entries("rows", rows, len(identity))
+    _check_entries("columns", columns, len(identity))
 
     def multiply(state: tuple[Array, Array], jacobian: Array) -> tuple[Any, Any]:
         product, exponent = _rescaled(jacobian @ state[0], state[1])
@@ -262,6 +266,15 @@ def _wide(jacobians: Array) -> Array:
     if jacobians.ndim != 3 or jacobians.shape[1] != jacobians.shape[2]:
         raise ValueError(f"jacobians: expected [T, n, n], got {jacobians.shape}")
     return jacobians
+
+
+def _check_entries(name: str, entries: Entries, size: int) -> None:
+    if isinstance(entries, slice | jax.core.Tracer):
+        return
+    if not all(0 <= entry < size for entry in np.ravel(entries)):
+        raise ValueError(
+            f"{name}: expected entries from 0 to {size - 1}, got {entries}"
+        )
 
 
 def _index(entries: Entries) -> slice | Array:

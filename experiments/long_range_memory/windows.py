@@ -64,9 +64,12 @@ def window_metrics(nets: dict[str, tuple[Net, np.ndarray]]) -> Metrics:
         for task in MADE:
             net, params = nets[f"{name}-{task}"]
             field = net.field
-            counts.append(outside(support(net, params, field, positive=False)))
-            whole = support(net, params[:1], field, positive=True)
-            lacking.append(field - whole[:, MARGIN:-MARGIN].sum(1))
+            seen = support(net, params, field, positive=False)
+            counts.append(_of_finite(params, outside(seen)))
+            first = params[np.argmax(_are_finite(params))][None]
+            whole = support(net, first, field, positive=True)
+            less = field - whole[:, MARGIN:-MARGIN].sum(1)
+            lacking.append(_of_finite(first, less))
     axes = {"net": CONVOLUTIONAL, "task": MADE}
     sizes = tuple(map(len, axes.values()))
     rnn, params = nets["rnn-copy"]
@@ -74,5 +77,16 @@ def window_metrics(nets: dict[str, tuple[Net, np.ndarray]]) -> Metrics:
     return {
         "gradients-outside": Grid(np.stack(counts, 1).reshape(-1, *sizes), axes),
         "window-less-support": Grid(np.stack(lacking, 1).reshape(-1, *sizes), axes),
-        "gradients-outside-rnn": outside(seen),
+        "gradients-outside-rnn": _of_finite(params, outside(seen)),
     }
+
+
+def _are_finite(params: np.ndarray) -> np.ndarray:
+    """Which seeds have not diverged, [seeds]."""
+    return np.isfinite(params).all(1)
+
+
+def _of_finite(params: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Counts [seeds], NaN where a seed diverged: every gradient of it is not zero."""
+    finite = _are_finite(params)
+    return counts if finite.all() else np.where(finite, counts, np.nan)

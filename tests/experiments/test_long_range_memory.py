@@ -38,7 +38,12 @@ from experiments.long_range_memory.training import (
     train,
 )
 from experiments.long_range_memory.training import Config as TrainingConfig
-from experiments.long_range_memory.windows import MARGIN, outside, support
+from experiments.long_range_memory.windows import (
+    MARGIN,
+    outside,
+    support,
+    window_metrics,
+)
 from tests.experiments.memory_cases import ADDING, COPY, drawn
 
 MADE = ("copy", "adding")
@@ -184,6 +189,27 @@ def test_gradients_are_counted_outside_the_window_and_nowhere_else():
     seen = np.zeros((1, 2 * MARGIN + 3), bool)
     seen[0, [0, MARGIN, -1]] = True
     assert outside(seen).tolist() == [2]
+
+
+def test_a_diverged_seed_has_no_window_and_hides_no_other():
+    nets = {}
+    for name in ("shallow", "dilated", "rnn"):
+        net = build(name, SMALL)
+        params = np.stack([np.full(net.num_params, np.nan)] * 2)
+        if name != "dilated":
+            params[1] = initial(jax.random.key(0), net)
+        nets |= {f"{name}-copy": (net, params), f"{name}-adding": (net, params)}
+    metrics: Any = window_metrics(nets)
+    counts = metrics["gradients-outside"].values  # [seeds, net, task]
+    assert np.isnan(counts[0]).all()
+    assert counts[1, 0].tolist() == [0, 0]
+    assert np.isnan(counts[1, 1]).all()
+    lacking = metrics["window-less-support"].values
+    assert lacking[0, 0].tolist() == [0, 0]
+    assert np.isnan(lacking[0, 1]).all()
+    alone = metrics["gradients-outside-rnn"]
+    assert np.isnan(alone[0])
+    assert alone[1] > 0
 
 
 def trained(validation, test, blind=0.5):

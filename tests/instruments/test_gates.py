@@ -58,3 +58,14 @@ def test_a_sigmoid_of_a_wide_normal_is_saturated_as_often_as_its_tails_say():
     error = 5 * (expected * (1 - expected) / 20_000) ** 0.5
     assert low == pytest.approx(expected, abs=error)
     assert high == pytest.approx(expected, abs=error)
+
+
+def test_the_histogram_counts_beyond_the_digits_of_half_precision():
+    histogram = saturation(jnp.full(5000, 0.95, jnp.bfloat16)).histogram
+    assert histogram.sum() == 5000
+
+
+@pytest.mark.parametrize("margin", [0, 0.5, 0.7, float("nan")])
+def test_a_margin_that_is_no_share_below_a_half_is_refused(margin):
+    with pytest.raises(ValueError, match=r"margin: expected a number in \(0, 0.5\)"):
+        saturation(jnp.ones(3), margin=margin)

@@ -227,6 +227,18 @@ def test_draws_can_be_batched_and_compiled():
             "distances: expected integers from 1 to 3, got (1, 4)",
         ),
         (
+            lambda: log_jacobian_norms(jnp.ones((3, 2, 2)), [1.5]),
+            "distances: expected integers from 1 to 3, got [1.5]",
+        ),
+        (
+            lambda: log_jacobian_norms(jnp.ones((3, 2, 2)), rows=[0, 2]),
+            "rows: expected entries from 0 to 1, got [0, 2]",
+        ),
+        (
+            lambda: log_jacobian_norms(jnp.ones((3, 2, 2)), columns=[-1]),
+            "columns: expected entries from 0 to 1, got [-1]",
+        ),
+        (
             lambda: log_singular_values(jnp.ones((3, 2, 2)), sweeps=0),
             "sweeps: expected 1 or more, got 0",
         ),

@@ -304,3 +304,20 @@ def test_params_without_biases_are_those_with_zero_biases():
         with jax.enable_x64(True):
             got = case.layer(none, inputs, carry)
             assert_same_trees(got, case.layer(zero, inputs, carry), 1e-12, 1e-12)
+
+
+def test_lengths_of_a_narrow_type_end_where_they_say():
+    inputs = np.random.default_rng(0).normal(size=(1, 300, 3)).astype(np.float32)
+    params = ops.init_rnn(jax.random.key(0), 3, 2)
+    narrow = ops.rnn(params, inputs, lengths=np.array([100], np.uint8))
+    wide = ops.rnn(params, inputs, lengths=np.array([100]))
+    assert_same_trees(narrow, wide)
+    assert not np.asarray(narrow[1][0, 100:]).any()
+
+
+@pytest.mark.parametrize("init", [ops.init_rnn, ops.init_lstm, ops.init_gru])
+def test_parameters_of_half_precision_are_the_single_ones_rounded(init):
+    half = init(jax.random.key(0), 3, 4, dtype=jnp.bfloat16)
+    single = init(jax.random.key(0), 3, 4)
+    rounded = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), single)
+    assert_same_trees(half, rounded)

@@ -48,6 +48,10 @@ ERRORS = {
     "hard_tanh, softsign or a function, got 'tan'": (
         lambda: ops.gru(params_of("gru"), X, activation="tan")
     ),
+    "gate: expected one of sigmoid, tanh, relu, identity, hard_sigmoid, hard_tanh, "
+    "softsign or a function, got ['tanh']": (
+        lambda: ops.lstm(params_of("lstm"), X, gate=["tanh"])
+    ),
     "params: expected those of an LSTM, with a matrix at hi/kernel, got h/kernel, "
     "i/bias, i/kernel": lambda: ops.lstm(params_of("rnn"), X),
     "params: expected those of a GRU, with a matrix at hr/kernel, got": (
@@ -94,6 +98,28 @@ ERRORS = {
     "weights: expected weight_ih_l0 [3·H, D] and weight_hh_l0 [3·H, H] of a gru, got "
     "[(8, 3), (8, 2)]": lambda: ops.params_from_torch(
         "gru", {"weight_ih_l0": np.ones((8, 3)), "weight_hh_l0": np.ones((8, 2))}
+    ),
+    "weights: expected weight_ih_l0 [4·H, D] and weight_hh_l0 [4·H, H] of a lstm, got "
+    "[(12, 3), (12, 4)]": lambda: ops.params_from_torch(
+        "lstm", {"weight_ih_l0": np.ones((12, 3)), "weight_hh_l0": np.ones((12, 4))}
+    ),
+    "got [(8, 3), (8, 1)] and weight_hr (3, 2)": lambda: ops.params_from_torch(
+        "lstm",
+        {
+            "weight_ih_l0": np.ones((8, 3)),
+            "weight_hh_l0": np.ones((8, 1)),
+            "weight_hr_l0": np.ones((3, 2)),
+        },
+    ),
+    "weights: expected bias_ih_l0 and bias_hh_l0 [4], or neither, got [(4,), None]": (
+        lambda: ops.params_from_torch(
+            "rnn",
+            {
+                "weight_ih_l0": np.ones((4, 3)),
+                "weight_hh_l0": np.ones((4, 4)),
+                "bias_ih_l0": np.ones(4),
+            },
+        )
     ),
 }
 

@@ -35,18 +35,20 @@ _NAMES = {function: name for name, function in _FUNCTIONS.items()}
 _NAMES |= {lax.logistic: "sigmoid", lax.tanh: "tanh", jax.nn.tanh: "tanh"}
 
 
-def function_of(activation: Activation) -> Callable[[Array], Array]:
-    """The activation as a function.
+def function_of(
+    activation: Activation, argument: str = "activation"
+) -> Callable[[Array], Array]:
+    """The activation as a function; `argument` is what an error calls it.
 
     Raises:
       ValueError: a name that `ACTIVATION_NAMES` does not have.
     """
     if callable(activation):
         return activation
-    if activation not in _FUNCTIONS:
+    if not isinstance(activation, str) or activation not in _FUNCTIONS:
         names = ", ".join(ACTIVATION_NAMES)
         raise ValueError(
-            f"activation: expected one of {names} or a function, got {activation!r}"
+            f"{argument}: expected one of {names} or a function, got {activation!r}"
         )
     return _FUNCTIONS[activation]
 

@@ -55,7 +55,7 @@ def lstm_options(
         raise ValueError(
             "projection_clip: expected params with a projection, got params without"
         )
-    gates, states = function_of(gate), function_of(activation)
+    gates, states = function_of(gate, "gate"), function_of(activation)
     return LSTMOptions(gates, states, cell_clip, projection_clip)
 
 
@@ -67,7 +67,7 @@ def gru_options(
         raise ValueError(f"update: expected 'cho' or 'chung', got {update!r}")
     if reset not in ("after", "before"):
         raise ValueError(f"reset: expected 'after' or 'before', got {reset!r}")
-    return GRUOptions(function_of(gate), function_of(activation), update, reset)
+    return GRUOptions(function_of(gate, "gate"), function_of(activation), update, reset)
 
 
 def lstm_gates(params: Params) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from jax import Array
 from jax.nn import initializers
 from jax.typing import DTypeLike
 
+from cnn_jax.ops.dtypes import accumulator
+
 Initializer = Callable[..., Array]
 _INPUT = initializers.lecun_normal()
 _RECURRENT = initializers.orthogonal()
@@ -173,7 +175,8 @@ def _draw(
     key: Array, entry: str, init: Initializer, shape: Sequence[int], dtype: DTypeLike
 ) -> Array:
     """A kernel from the key that flax.linen makes for the first parameter there."""
-    return init(_fold_in(key, entry, 1), tuple(shape), dtype)
+    wide = accumulator(jnp.dtype(dtype))  # which a QR decomposition takes
+    return init(_fold_in(key, entry, 1), tuple(shape), wide).astype(dtype)
 
 
 def _fold_in(key: Array, name: str, index: int) -> Array:

@@ -131,7 +131,8 @@ def mask_of(
             raise ValueError(
                 f"lengths: expected 0 to T = {num_steps}, got {low} to {high}"
             )
-    times = jnp.arange(num_steps, dtype=lengths.dtype)
+    times = jnp.arange(num_steps)  # T may be more than the lengths' own type holds
+    lengths = lengths.astype(times.dtype)
     return times.reshape((1,) * len(batch) + (-1,)) < lengths[..., None]
 
 

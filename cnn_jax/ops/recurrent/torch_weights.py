@@ -24,8 +24,8 @@ def params_from_torch(cell: str, weights: Mapping[str, Any]) -> list[Any]:
       One entry per layer: its params, or the pair (forward, backward) of them.
 
     Raises:
-      ValueError: another cell, no layer 0, a missing or unknown name, or a kernel
-        that does not hold as many gates as the cell has.
+      ValueError: another cell, no layer 0, a missing or unknown name, a kernel that
+        does not hold as many gates as the cell has, or biases of other sizes.
     """
     if cell not in _GATES:
         raise ValueError(f"cell: expected one of {', '.join(_GATES)}, got {cell!r}")
@@ -58,27 +58,36 @@ def _one(
         return arrays.get(name + suffix)
 
     inner, recurrent = take("weight_ih"), take("weight_hh")
+    projection = take("weight_hr") if cell == "lstm" else None
     gates = _GATES[cell]
+    narrow = recurrent if projection is None else projection
+    units = 0 if narrow is None else narrow.shape[1]
     if (
         inner is None
         or recurrent is None
         or len(inner) != len(recurrent)
-        or len(inner) % len(gates)
-        or (cell != "lstm" and len(inner) != len(gates) * recurrent.shape[1])
+        or len(inner) != len(gates) * units
+        or (projection is not None and recurrent.shape[1] != len(projection))
     ):
         shapes = [None if w is None else w.shape for w in (inner, recurrent)]
         raise ValueError(
             f"weights: expected weight_ih{suffix} [{len(gates)}·H, D] and "
             f"weight_hh{suffix} [{len(gates)}·H, H] of a {cell}, got {shapes}"
+            + ("" if projection is None else f" and weight_hr {projection.shape}")
         )
     params: dict = {}
     for name, i, h in _by_gate(cell, inner, recurrent):
         params[f"i{name}"] = {"kernel": jnp.asarray(i.T)}
         params[f"h{name}"] = {"kernel": jnp.asarray(h.T)}
     inner_bias, recurrent_bias = take("bias_ih"), take("bias_hh")
+    biases = [None if b is None else b.shape for b in (inner_bias, recurrent_bias)]
+    if biases not in ([None, None], [(len(inner),)] * 2):
+        raise ValueError(
+            f"weights: expected bias_ih{suffix} and bias_hh{suffix} [{len(inner)}], "
+            f"or neither, got {biases}"
+        )
     if inner_bias is not None and recurrent_bias is not None:
         _add_biases(params, cell, inner_bias, recurrent_bias)
-    projection = take("weight_hr")
     if projection is not None:
         params["projection"] = {"kernel": jnp.asarray(projection.T)}
     return params
