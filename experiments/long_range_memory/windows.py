@@ -83,7 +83,7 @@ def window_metrics(nets: dict[str, tuple[Net, np.ndarray]]) -> Metrics:
 
 def _are_finite(params: np.ndarray) -> np.ndarray:
     """Which seeds have not diverged, [seeds]."""
-    return np.isfinite(params).all(1)
+    return np.asarray(np.isfinite(params).all(1))
 
 
 def _of_finite(params: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -207,6 +208,9 @@ def test_draws_can_be_batched_and_compiled():
         np.testing.assert_allclose(found, np.stack(expected), rtol=1e-3, atol=1e-3)
 
 
+HALF_STEPS: Any = [1.5]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -227,7 +231,7 @@ def test_draws_can_be_batched_and_compiled():
             "distances: expected integers from 1 to 3, got (1, 4)",
         ),
         (
-            lambda: log_jacobian_norms(jnp.ones((3, 2, 2)), [1.5]),
+            lambda: log_jacobian_norms(jnp.ones((3, 2, 2)), HALF_STEPS),
             "distances: expected integers from 1 to 3, got [1.5]",
         ),
         (

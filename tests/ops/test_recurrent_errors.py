@@ -19,6 +19,7 @@ def params_of(name):
 X = np.zeros((2, 4, 3))
 H: Any = np.zeros((2, 4))
 PAIR: Any = (H, H)
+NAMES: Any = ["tanh"]
 ERRORS = {
     "inputs: expected a last axis of 3, as ii/kernel has, got shape (2, 4, 5)": (
         lambda: ops.lstm(params_of("lstm"), np.zeros((2, 4, 5)))
@@ -50,7 +51,7 @@ ERRORS = {
     ),
     "gate: expected one of sigmoid, tanh, relu, identity, hard_sigmoid, hard_tanh, "
     "softsign or a function, got ['tanh']": (
-        lambda: ops.lstm(params_of("lstm"), X, gate=["tanh"])
+        lambda: ops.lstm(params_of("lstm"), X, gate=NAMES)
     ),
     "params: expected those of an LSTM, with a matrix at hi/kernel, got h/kernel, "
     "i/bias, i/kernel": lambda: ops.lstm(params_of("rnn"), X),
