@@ -74,8 +74,9 @@ def _run(
     disk and a signal do.
     """
     began = time.perf_counter()
-    from experiments.harness import directory, environment, resume
+    from experiments.harness import directory, environment, event_files, resume
 
+    event_files.check(requests[0])
     begun = [resume.latest(each) if is_latest else None for each in requests]
     for request, run in zip(requests, begun, strict=True):
         if run is None:

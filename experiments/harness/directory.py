@@ -14,11 +14,11 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Self
 
-from experiments.harness import strict_json
+from experiments.harness import events, strict_json
 from experiments.harness.exits import EXHAUSTED, UNAVAILABLE, UNUSABLE, CommandError
 from experiments.harness.flags import CONFIG as CONFIG
 
@@ -49,6 +49,8 @@ class RunDirectory:
     Attributes:
       path: OUT/EXPERIMENT/STAMP.
       events: of the log, as the processes before this one have left it.
+      damaged: lines of the log that are left out of the events.
+      listener: is told every event behind its line, as a reader of the log gets it.
       elapsed: seconds that the processes before this one had spent on the run.
 
     Raises:
@@ -58,6 +60,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, *, is_new: bool) -> None:
         self.path = path
+        self.listener: Callable[[dict[str, Any]], None] | None = None
         self._writing = threading.Lock()
         try:
             if is_new:
@@ -73,8 +76,8 @@ class RunDirectory:
                 EXHAUSTED, f"cannot write to {place}: {error.strerror}"
             ) from None
         try:
-            _lock(self._log.fileno(), fcntl.LOCK_EX, path)
-            self.events = read_log(path)
+            lock(self._log.fileno(), fcntl.LOCK_EX, path)
+            self.events, self.damaged = events.read(path / LOG)
             self._end = (path / LOG).read_bytes().rfind(b"\n") + 1
             self._log.truncate(self._end)  # a torn line would spoil the next one
         except BaseException:
@@ -86,9 +89,7 @@ class RunDirectory:
     @classmethod
     def new(cls, out: Path, experiment: str) -> Self:
         """A directory that was not there before."""
-        now = datetime.datetime.now(datetime.UTC)
-        stamp = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        return cls(out / experiment / stamp, is_new=True)
+        return cls(out / experiment / stamp(), is_new=True)
 
     @classmethod
     def again(cls, path: Path) -> Self:
@@ -108,8 +109,8 @@ class RunDirectory:
     def log(self, event: str, **fields: Any) -> None:
         """Adds one line of JSON, with the seconds since the start."""
         seconds = round(time.monotonic() - self._start, 3)
-        text = strict_json.dumps({"event": event, "seconds": seconds, **fields})
-        line = memoryview(f"{text}\n".encode())
+        told = strict_json.plain({"event": event, "seconds": seconds, **fields})
+        line = memoryview(f"{strict_json.dumps(told)}\n".encode())
         with self._writing:
             end = self._end + len(line)
             try:
@@ -123,6 +124,8 @@ class RunDirectory:
             self._end = end
             if event in _DURABLE:
                 os.fsync(self._log.fileno())
+            if self.listener is not None:
+                self.listener(told)
 
     def write(self, name: str, content: bytes | str) -> None:
         write_whole(self.path / name, content)
@@ -143,25 +146,19 @@ class RunDirectory:
             self.path.parent.rmdir()
 
 
+def stamp() -> str:
+    """A name that sorts by time and is taken by nobody else."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The events of a run, without a last line that a kill has torn.
+    """The events of a run, without lines that are torn or damaged.
 
     Raises:
-      CommandError: with code 6, if another line is damaged.
+      CommandError: with code 6, as `events.read` does.
     """
-    *lines, _ = (path / LOG).read_bytes().split(b"\n")
-    events = []
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        match event:
-            case {"event": str(), "seconds": int() | float()}:
-                events.append(event)
-            case _:
-                raise CommandError(UNUSABLE, f"{path / LOG} is damaged")
-    return events
+    return events.read(path / LOG)[0]
 
 
 def check_writable(out: Path) -> None:
@@ -210,7 +207,17 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, kind: int, path: Path) -> None:
+def lock(descriptor: int, kind: int, path: Path) -> None:
+    """Holds an open file until it is closed.
+
+    Args:
+      descriptor: of the file.
+      kind: fcntl.LOCK_EX or LOCK_SH.
+      path: what is in use then, for the error.
+
+    Raises:
+      CommandError: with code 3, if another process holds it.
+    """
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -232,7 +239,7 @@ def finished(path: Path) -> Generator[dict[str, Any]]:
     if not log.is_file():
         raise CommandError(UNUSABLE, f"{path} is no run directory: it has no {LOG}")
     with open(log, encoding="utf-8") as file:
-        _lock(file.fileno(), fcntl.LOCK_SH, path)
+        lock(file.fileno(), fcntl.LOCK_SH, path)
         yield read_result(path)
 
 

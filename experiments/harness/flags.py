@@ -22,6 +22,9 @@ from experiments.harness.modules import Experiment, Scalar
 
 RECORDED = ("seed", "num_seeds", "data", "data_dir", "device", "num_threads")
 
+# What a run may be told anew every time: no number depends on it.
+UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile")
+
 CONFIG = "config.json"
 
 # absl reads these whatever is defined; here they would hide typing errors.
@@ -42,6 +45,8 @@ class Request:
     num_threads: int
     out: str = options.OUT
     checkpoint_seconds: float = options.CHECKPOINT_SECONDS
+    tensorboard: bool = False
+    profile: bool = False
 
     @property
     def record(self) -> dict[str, Scalar | None]:
@@ -69,11 +74,11 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """A run to go on with, and what was asked of its config beside."""
+    """A run to go on with, what was asked of its config beside, and `UNRECORDED`."""
 
     run: Path
     asked: dict[str, Scalar | None]
-    checkpoint_seconds: float
+    unrecorded: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,8 +158,7 @@ def _resume(
         record = _request(single, values, given).record
         quick = set(single.quick) if values["quick"].value else set()
         asked |= {name: record[name] for name in record if name in given | quick}
-    seconds: Any = values["checkpoint_seconds"].value
-    return Resume(run, asked, seconds)
+    return Resume(run, asked, {name: values[name].value for name in UNRECORDED})
 
 
 def nearest(word: str, candidates: Iterable[str], prefix: str = "") -> str:

@@ -1,5 +1,6 @@
 """The lab: the only door from an experiment to data, logs, progress and clocks."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,15 @@ from experiments.harness.kept import Checkpoints, Training
 from experiments.harness.signals import MEASURING, stop
 
 _POLL = 0.2  # seconds until a signal is seen while measurements run
+
+
+Trace = Callable[[str, int, bool], contextlib.AbstractContextManager[None]]
+
+
+def untraced(label: str, number: int, is_last: bool) -> contextlib.nullcontext[None]:
+    """What surrounds a step of a run that is not profiled."""
+    del label, number, is_last
+    return contextlib.nullcontext()
 
 
 class Halted(Exception):
@@ -36,6 +46,7 @@ class Lab:
         progress: `progress(done, total, label)`, for the person who waits.
         directory: the run directory, or None where nothing is kept.
         checkpoints: of the run's trainings, or None where none are kept.
+        trace: a context around each step that a profile may show; see `Profiler.step`.
     """
 
     def __init__(
@@ -46,6 +57,7 @@ class Lab:
         progress: Callable[[int, int, str], None],
         directory: Path | None = None,
         checkpoints: Checkpoints | None = None,
+        trace: Trace = untraced,
     ):
         self.data_name = data_name
         self.data_dir = data_dir
@@ -53,6 +65,7 @@ class Lab:
         self.progress = progress
         self.directory = directory
         self.checkpoints = checkpoints
+        self.trace = trace
         self._failed = threading.Event()
 
     def data(self, name: str | None = None, **options: Any) -> data.Dataset:
@@ -116,17 +129,22 @@ class Lab:
             if self.checkpoints is not None:
                 kept = self.checkpoints.training(label, states, num_chunks)
                 states, done = kept.resume()
+            first = done
             self.progress(done, num_chunks, label)
             while done < num_chunks:
-                after, log = chunk(states, examples)
-                losses = np.asarray(log["loss"])
+                with self.trace(label, done - first, done + 1 == num_chunks):
+                    after, log = chunk(states, examples)
+                    losses = np.asarray(log["loss"])
                 if on_nonfinite == "stop" and not np.isfinite(losses).all():
                     if kept is not None:
                         kept.keep(states, done)
                     raise _not_finite(losses, done, label)
                 states, done = after, done + 1
                 last = {name: np.asarray(each)[:, -1] for name, each in log.items()}
-                self.log("chunk", label=label, chunk=done, of=num_chunks, **last)
+                steps = done * losses.shape[1]
+                self.log(
+                    "chunk", label=label, chunk=done, of=num_chunks, steps=steps, **last
+                )
                 self.progress(done, num_chunks, label)
                 self._between_chunks(kept, states, done, float(last["loss"].mean()))
         return states
@@ -199,8 +217,10 @@ class Lab:
         Returns:
             name -> [repeats] seconds.
         """
-        for function in functions.values():
-            jax.block_until_ready(function())
+        for number in range(2 if self.trace is not untraced else 1):
+            with self.trace("timing", number, True):
+                for function in functions.values():
+                    jax.block_until_ready(function())
         seconds: dict[str, list[float]] = {name: [] for name in functions}
         for repeat in range(repeats):
             names = list(functions)

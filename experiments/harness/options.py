@@ -127,6 +127,11 @@ _FIELDS: dict[type, Parser] = {
     bool: SWITCH,
 }
 
+# Beside the config in the lines of the log that begin a process.
+_LOGGED = {"event", "seconds", "version", "time", "command", "environment"} | {
+    "experiment"
+}
+
 OUT = "runs"
 CHECKPOINT_SECONDS = 10.0
 LATEST = "latest"
@@ -162,6 +167,8 @@ SETTINGS = (
         CHECKPOINT_SECONDS,
         "between two checkpoints of a training; 0: as often as can be",
     ),
+    Option("tensorboard", SWITCH, False, "event files beside the log, as it goes on"),
+    Option("profile", SWITCH, False, "trace some steps, for XProf and Perfetto"),
 )
 COMMANDS = (
     Option("exp", _NAME, None, "the experiment, or all of them"),
@@ -177,7 +184,7 @@ def of_fields(experiment: Experiment) -> Iterator[Option]:
     """The flags that an experiment adds: one per field of its Config."""
     taken = {option.name for option in SETTINGS + COMMANDS}
     for field in experiment.fields:
-        if field.name in taken | {"h", "experiment"}:
+        if field.name in taken | _LOGGED | {"h"}:
             raise ValueError(
                 f"{experiment.path}: Config.{field.name} has a name of the harness"
             )

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import shlex
 import sys
 from collections.abc import Generator, Sequence
@@ -11,9 +12,19 @@ from typing import Any
 import jax
 
 from cnn_jax import Choice
-from experiments.harness import directory, environment, exits, strict_json
+from experiments.harness import (
+    directory,
+    environment,
+    events,
+    exits,
+    profiling,
+    strict_json,
+)
+from experiments.harness.event_files import EventFiles
 from experiments.harness.flags import Request
 from experiments.harness.kept import Checkpoints
+from experiments.harness.lab import Trace, untraced
+from experiments.harness.profiling import Profiler
 from experiments.harness.progress import Progress
 
 
@@ -66,22 +77,46 @@ def _go_on(start: Start, run: directory.RunDirectory) -> directory.RunDirectory:
     then, now = run.beginning["environment"], start.environment
     for line in environment.differences(then, now):
         print(f"environment: {line}", flush=True)
+    _warn_of_damage(run)
     _log("resume", start, run)
     return run
 
 
+def _warn_of_damage(run: directory.RunDirectory) -> None:
+    for line in run.damaged:
+        more = "; trainings begin anew, as it may have told of a choice"
+        print(
+            f"{run.path / directory.LOG} is damaged in line {line.number}, which is "
+            f"left out{more if line.is_needed else ''}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
 def _log(event: str, start: Start, run: directory.RunDirectory) -> None:
     command = shlex.join(["python", "launch.py", *start.words])
+    now = datetime.datetime.now(datetime.UTC)
     run.log(
-        event, command=command, environment=start.environment, **start.request.named
+        event,
+        version=events.VERSION,
+        time=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        command=command,
+        environment=start.environment,
+        **start.request.named,
     )
 
 
-def _deciding(request: Request) -> dict[str, Any]:
-    """What else decides bits: the environment and the source."""
+def _deciding(request: Request, run: directory.RunDirectory) -> dict[str, Any]:
+    """What else decides bits: the environment and the source.
+
+    Algorithms that were chosen decide as well. Where the log has lost a line that may
+    have told of one, checkpoints from before are of another training.
+    """
+    lost = [line.number for line in run.damaged if line.is_needed]
     return {
         "environment": environment.deciding(environment.record(request.num_threads)),
         "source": environment.source_digest(request.experiment.path),
+        **({"lost": lost} if lost else {}),
     }
 
 
@@ -97,7 +132,7 @@ def kept(
 
     checkpoints = Checkpoints(
         run.path / directory.CHECKPOINTS,
-        {**request.named, **_deciding(request)},
+        {**request.named, **_deciding(request, run)},
         jax.random.key(request.seed),
         request.checkpoint_seconds,
         run.log,
@@ -110,11 +145,43 @@ def kept(
         checkpoints.close()
 
 
+@contextlib.contextmanager
+def event_files_of(
+    request: Request, run: directory.RunDirectory
+) -> Generator[EventFiles | None]:
+    """The event files of --tensorboard, which follow the log; None without."""
+    if not request.tensorboard:
+        yield None
+        return
+    files = EventFiles(run.path, run.events)
+    run.listener = files.add
+    try:
+        yield files
+    finally:
+        run.listener = None
+        files.close()
+
+
+@contextlib.contextmanager
+def traced(request: Request, run: directory.RunDirectory) -> Generator[Trace]:
+    """What is around each step of a run, which --profile traces some of."""
+    if not request.profile:
+        yield untraced
+        return
+    profiler = Profiler(run.path / profiling.FOLDER, run.log)
+    try:
+        yield profiler.step
+    finally:
+        profiler.close()
+    traces = profiler.traces()
+    print(f"profile {traces[-1]}" if traces else profiling.NOTHING, flush=True)
+
+
 def chosen(run: directory.RunDirectory) -> list[Choice]:
     """The algorithms that the processes before this one have chosen by measuring."""
-    events = [event for event in run.events if event["event"] == "choice"]
+    told = [event for event in run.events if event["event"] == "choice"]
     try:
-        return [Choice(**event["choice"]) for event in events]
+        return [Choice(**event["choice"]) for event in told]
     except (KeyError, TypeError):
         message = f"{run.path / directory.LOG} is damaged"
         raise exits.CommandError(exits.UNUSABLE, message) from None

@@ -9,7 +9,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.harness import directory, environment, flags, replay, table
+from experiments.harness import (
+    directory,
+    environment,
+    event_files,
+    flags,
+    replay,
+    table,
+)
 from experiments.harness.exits import UNUSABLE, USAGE, CommandError
 
 
@@ -42,9 +49,9 @@ def resume(
     if changed:
         raise CommandError(USAGE, f"{run} has another config: {', '.join(changed)}")
     request = dataclasses.replace(
-        replay.request_of(run, config, folder),
-        checkpoint_seconds=command.checkpoint_seconds,
+        replay.request_of(run, config, folder), **command.unrecorded
     )
+    event_files.check(request)
     environment.prepare(request.device, request.num_threads)
     go_on(run, request, argv, began)
 
@@ -76,6 +83,8 @@ def go_on(run: Path, request: flags.Request, argv: Sequence[str], began: float) 
     """
     if (run / directory.RESULT).exists():
         with directory.finished(run) as result:
+            if request.tensorboard:
+                event_files.complete(run, result)
             print(table.render(result, run))
         return
     with contextlib.closing(directory.RunDirectory.again(run)) as begun:

@@ -32,7 +32,7 @@ from experiments.harness.clock import Clock
 from experiments.harness.exits import CommandError
 from experiments.harness.flags import Request
 from experiments.harness.kept import Checkpoints
-from experiments.harness.lab import Lab, NotFinite
+from experiments.harness.lab import Lab, NotFinite, Trace, untraced
 from experiments.harness.progress import Progress
 from experiments.harness.verdicts import Judgement, judge, judge_controls
 
@@ -87,17 +87,25 @@ def execute(
             flush=True,
         )
     start = recording.Start(request, bench.environment, words)
-    with recording.directory_of(start, begun) as run, clear_failures():
+    with (
+        recording.directory_of(start, begun) as run,
+        recording.event_files_of(request, run) as files,
+        recording.traced(request, run) as trace,
+        clear_failures(),
+    ):
         progress = Progress(sys.stderr)
         try:
             with recording.kept(request, run, progress) as kept:
+                known = recording.chosen(run)
                 outcome = measure(
-                    bench, run.log, progress, run.path, recording.chosen(run), kept
+                    bench, run.log, progress, run.path, known, kept, trace
                 )
         finally:
             progress.close()
         bench.clock.seconds["run"] += run.elapsed
         result = _keep(bench, outcome, run)
+        if files is not None:
+            files.finish(result)
     print(table.render(result, run.path))
 
 
@@ -122,6 +130,7 @@ def measure(
     path: Path,
     known: Iterable[Choice] = (),
     kept: Checkpoints | None = None,
+    trace: Trace = untraced,
 ) -> Outcome:
     """Runs the experiment and judges its claims.
 
@@ -132,6 +141,7 @@ def measure(
       path: the run directory.
       known: choices of algorithms that are made again, not measured.
       kept: the checkpoints of the run's trainings, or None where none are kept.
+      trace: as in `Lab`.
     """
 
     def tell(choice: Choice) -> None:
@@ -140,7 +150,7 @@ def measure(
     request, module, known = bench.request, bench.module, list(known)
     keys = seeds.keys(request.seed, request.num_seeds)
     config = module.Config(**request.config)
-    lab = Lab(request.data or "", request.data_dir, log, progress, path, kept)
+    lab = Lab(request.data or "", request.data_dir, log, progress, path, kept, trace)
     with recording_choices(known, tell) as choices:
         if choices:  # of programs compiled before, which would keep them unrecorded
             jax.clear_caches()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.harness import directory, environment
+from experiments.harness import directory, environment, events
 from experiments.harness.command import main
 from tests.faults.study import SOURCE
 from tests.harness import toys
@@ -47,7 +47,7 @@ def check_whole(out: Path) -> None:
             case ".json":
                 json.loads(path.read_text())
             case ".jsonl":
-                directory.read_log(path.parent)
+                assert not events.read(path)[1], path
             case ".npz":
                 with np.load(path) as arrays:
                     assert all(arrays[name] is not None for name in arrays)

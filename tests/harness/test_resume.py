@@ -172,9 +172,31 @@ def test_a_damaged_log_or_config_is_told(launch: Launch, out: Path):
     assert "log.jsonl and config.json differ" in ended.err
     (run / "config.json").write_text(config)
     log = (run / "log.jsonl").read_bytes()
-    (run / "log.jsonl").write_bytes(log.replace(b'"event": "chunk"', b'"event: "', 1))
+    (run / "log.jsonl").write_bytes(log.replace(b'"start"', b'"start', 1))
     ended = launch(f"--resume={run}")
-    assert (ended.code, ended.err) == (6, f"launch.py: {run}/log.jsonl is damaged\n")
+    assert ended.code == 6
+    assert ended.err == f"launch.py: {run}/log.jsonl is damaged in line 1\n"
+
+
+@pytest.mark.parametrize("is_needed", [False, True])
+def test_a_damaged_line_is_named_and_left_out(
+    launch: Launch, out: Path, expected: str, is_needed: bool
+):
+    run = ended_at(launch, out, ALL)
+    *lines, _ = (run / "log.jsonl").read_bytes().split(b"\n")
+    number = next(n for n, line in enumerate(lines) if b'"chunk": 4, "of"' in line)
+    old, new = (b'"chunk", ', b'"choice", ') if is_needed else (b'"of": ', b'"of": {')
+    lines[number] = lines[number].replace(old, new).replace(b'"of": ', b'"of": {')
+    (run / "log.jsonl").write_bytes(b"\n".join([*lines, b""]))
+    ended = launch(f"--resume={run}", ALL)
+    assert ended.code == 0
+    told = f"{run}/log.jsonl is damaged in line {number + 1}, which is left out"
+    more = "; trainings begin anew, as it may have told of a choice"
+    assert f"{told}{more if is_needed else ''}\n" in ended.err
+    assert ("is not taken: of another training" in ended.err) == is_needed
+    assert bool(events(run, "restored")) != is_needed
+    assert digest(run) == expected
+    assert lines == (run / "log.jsonl").read_bytes().split(b"\n")[: len(lines)]
 
 
 @pytest.mark.parametrize("damage", ["newest", "all", "deleted"])
