@@ -56,6 +56,14 @@ def _obey(command: flags.Command, argv: Sequence[str], folder: Path) -> int:
             from experiments.harness import replay
 
             return replay.replay(run, data_dir, folder)
+        case flags.Sweep():
+            from experiments.harness import sweep
+
+            return sweep.run(command, argv, time.perf_counter(), _tell)
+        case flags.Resume(run) if (run / flags.SWEEP).is_file():
+            from experiments.harness import sweep
+
+            return sweep.resumed(command, argv, folder, time.perf_counter(), _tell)
         case flags.Resume():
             from experiments.harness import resume
 

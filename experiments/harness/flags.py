@@ -7,16 +7,16 @@ a word without a flag.
 """
 
 import dataclasses
-import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from experiments.harness import modules, options, usage
+from experiments.harness import grid, modules, options, usage
 from experiments.harness.exits import USAGE, CommandError
 from experiments.harness.modules import Experiment, Scalar
 
@@ -26,6 +26,7 @@ RECORDED = ("seed", "num_seeds", "data", "data_dir", "device", "num_threads")
 UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile")
 
 CONFIG = "config.json"
+SWEEP = "sweep.json"  # of the directory of a sweep, in place of the config
 
 # absl reads these whatever is defined; here they would hide typing errors.
 _RESERVED = re.compile(r"--?(undefok|flagfile)(=|$)")
@@ -73,6 +74,28 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A study: one experiment at every cell of a grid.
+
+    Attributes:
+      grid: the values of every swept field.
+      cells: a request for each cell, in the order of `grid.cells`.
+      is_latest: whether to go on with the newest study like it.
+    """
+
+    grid: dict[str, tuple[Scalar, ...]]
+    cells: tuple[Request, ...]
+    is_latest: bool = False
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What the cells have in common, and the grid, as sweep.json holds them."""
+        common = self.cells[0].named
+        config = {name: common[name] for name in common if name not in self.grid}
+        return {"config": config, "grid": {n: list(v) for n, v in self.grid.items()}}
+
+
+@dataclasses.dataclass(frozen=True)
 class Resume:
     """A run to go on with, what was asked of its config beside, and `UNRECORDED`."""
 
@@ -92,7 +115,7 @@ class Publish:
     run: Path
 
 
-Command = Say | Run | Resume | Replay | Publish
+Command = Say | Run | Sweep | Resume | Replay | Publish
 
 
 def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
@@ -133,8 +156,29 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
         raise CommandError(
             USAGE, f"which experiment? --exp={'|'.join((*known, options.ALL))}"
         )
+    if "sweep" in given:
+        return _sweep(single, values, given)
     requests = tuple(_request(each, values, given) for each in chosen)
     return Run(requests, is_latest=bool(resumed))
+
+
+def _sweep(
+    single: Experiment | None, values: flags.FlagValues, given: set[str]
+) -> Sweep:
+    if single is None:
+        raise CommandError(USAGE, f"--sweep does not go with --exp={options.ALL}")
+    swept = {each.name: each for each in options.of_fields(single)}
+    swept |= {
+        each.name: each
+        for each in options.SETTINGS
+        if each.name in grid.SWEPT and (each.name != "data" or single.data)
+    }
+    text: Any = values["sweep"].value
+    fields = grid.parse(text, swept)
+    if twice := given & set(fields):
+        raise CommandError(USAGE, f"--sweep has {min(twice)}: no --{min(twice)} beside")
+    cells = tuple(_request(single, values, given, cell) for cell in grid.cells(fields))
+    return Sweep(fields, cells, is_latest=values["resume"].value is not None)
 
 
 def _experiment_of(run: str | None) -> str | None:
@@ -149,7 +193,10 @@ def _experiment_of(run: str | None) -> str | None:
 def _resume(
     run: Path, single: Experiment | None, values: flags.FlagValues, given: set[str]
 ) -> Resume:
-    if extra := given & {"out"}:
+    refused = {"out", "sweep"}
+    if (run / SWEEP).is_file():
+        refused = set(values) - {"resume", *UNRECORDED}
+    if extra := given & refused:
         raise CommandError(USAGE, f"--resume=RUN_DIR does not go with --{min(extra)}")
     asked: dict[str, Scalar | None] = {}
     if "exp" in given:
@@ -159,12 +206,6 @@ def _resume(
         quick = set(single.quick) if values["quick"].value else set()
         asked |= {name: record[name] for name in record if name in given | quick}
     return Resume(run, asked, {name: values[name].value for name in UNRECORDED})
-
-
-def nearest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
-    """The end of a message that offers what was probably meant."""
-    close = difflib.get_close_matches(word, list(candidates), 1, 0.5)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 def _feed(
@@ -198,7 +239,7 @@ def _choose(
     if name == options.ALL:
         return tuple(modules.read(folder, each) for each in known)
     if name not in known:
-        offer = nearest(name, (*known, options.ALL)) or "; --list shows them"
+        offer = options.nearest(name, (*known, options.ALL)) or "; --list shows them"
         raise CommandError(USAGE, f"no experiment is named {name!r}{offer}")
     return (modules.read(folder, name),)
 
@@ -213,13 +254,15 @@ def _about_unknown(
         if name in {field.name for field in experiment.fields}:
             own = experiment.name
             return f"--{name} is a flag of {own} alone: give it with --exp={own}"
-    offer = nearest(name, values, "--") or "; --help lists all flags"
+    offer = options.nearest(name, values, "--") or "; --help lists all flags"
     return f"unknown flag --{name}{offer}"
 
 
 def _about_stray(word: str, known: Sequence[str]) -> str:
     names = (*known, options.ALL)
-    offer = nearest(word, names, "--exp=") or "; flags are given as --name=value"
+    offer = (
+        options.nearest(word, names, "--exp=") or "; flags are given as --name=value"
+    )
     return f"stray argument {word!r}{offer}"
 
 
@@ -233,15 +276,20 @@ def _refuse_conflicts(given: set[str]) -> None:
 
 
 def _request(
-    experiment: Experiment, values: flags.FlagValues, given: set[str]
+    experiment: Experiment,
+    values: flags.FlagValues,
+    given: set[str],
+    cell: Mapping[str, Scalar] = types.MappingProxyType({}),
 ) -> Request:
-    """Defaults, then QUICK, then what was given."""
+    """Defaults, then QUICK, then what was given, then a cell of a sweep."""
     known = {each.name for each in (*options.SETTINGS, *experiment.fields)}
     if unknown := set(experiment.quick) - known:
         raise ValueError(f"{experiment.path}: QUICK holds no flag: {unknown}")
     quick = experiment.quick if values["quick"].value else {}
 
     def value(name: str, default: Any) -> Any:
+        if name in cell:
+            return cell[name]
         return values[name].value if name in given else quick.get(name, default)
 
     config = {each.name: value(each.name, each.default) for each in experiment.fields}
@@ -263,5 +311,5 @@ def _request(
 def _about_data(data: str, experiment: Experiment) -> str:
     if not experiment.data:
         return f"{experiment.name} takes no data set"
-    offer = nearest(data, experiment.data) or f": {', '.join(experiment.data)}"
+    offer = options.nearest(data, experiment.data) or f": {', '.join(experiment.data)}"
     return f"{experiment.name} has no data set {data!r}{offer}"

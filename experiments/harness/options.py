@@ -5,9 +5,10 @@ word into a value, or says what was expected.
 """
 
 import dataclasses
+import difflib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from absl import flags
@@ -174,6 +175,7 @@ COMMANDS = (
     Option("exp", _NAME, None, "the experiment, or all of them"),
     Option("list", SWITCH, False, "the experiments, one a line"),
     Option("resume", _DIRECTORY, None, "go on with a run; latest: the newest of --exp"),
+    Option("sweep", _NAME, None, "run --exp at every cell of a grid: A=1,2;B=x,'y,z'"),
     Option("replay", _DIRECTORY, None, "repeat a run and compare"),
     Option("publish", _DIRECTORY, None, "copy a result to results/ and README.md"),
     Option("help", SWITCH, False, "what there is; with --exp, its flags"),
@@ -189,3 +191,9 @@ def of_fields(experiment: Experiment) -> Iterator[Option]:
                 f"{experiment.path}: Config.{field.name} has a name of the harness"
             )
         yield Option(field.name, _FIELDS[field.type], field.default, field.help)
+
+
+def nearest(word: str, candidates: Iterable[str], prefix: str = "") -> str:
+    """The end of a message that offers what was probably meant."""
+    close = difflib.get_close_matches(word, list(candidates), 1, 0.5)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""

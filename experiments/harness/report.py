@@ -48,21 +48,13 @@ def render(
       shown: what is printed beside the claims, by name.
       run: the run directory, for the command that repeats it.
     """
-    loader = jinja2.FileSystemLoader(_TEMPLATES)
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(short=table.short, mark=_MARKS.__getitem__)
     figures = [
         {"caption": each.caption, "svg": inline(name, each.svg)}
         for name, each in drawings.items()
     ]
     title, *paragraphs = prose(experiment.doc)
-    return environment.get_template("report.html.jinja").render(
+    return page(
+        "report.html.jinja",
         result=result,
         title=title["text"],
         paragraphs=paragraphs,
@@ -72,9 +64,22 @@ def render(
         shown=[_shown(name, each) for name, each in shown.items()],
         facts=_facts(description, result),
         config=result["config"],
-        environment=_flat(result["environment"]),
+        environment=flat(result["environment"]),
         commands=_commands(experiment, result, run),
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """A template of the harness, filled in."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(short=table.short, mark=_MARKS.__getitem__)
+    return environment.get_template(template).render(**values)
 
 
 def answer(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +188,7 @@ def _shown(name: str, each: Shown) -> dict[str, Any]:
     }
 
 
-def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+def flat(environment: Mapping[str, Any]) -> dict[str, Any]:
     """The environment with its variables as rows of their own."""
     rows = {name: value for name, value in environment.items() if name != "variables"}
     return rows | dict(environment["variables"])

@@ -69,7 +69,13 @@ def latest(request: flags.Request) -> Path | None:
     return max(found)[-1] if found else None
 
 
-def go_on(run: Path, request: flags.Request, argv: Sequence[str], began: float) -> None:
+def go_on(
+    run: Path,
+    request: flags.Request,
+    argv: Sequence[str],
+    began: float,
+    shown: table.Shown = table.render,
+) -> None:
     """Completes a run, or prints its table again if it is complete.
 
     Args:
@@ -77,6 +83,7 @@ def go_on(run: Path, request: flags.Request, argv: Sequence[str], began: float) 
       request: what its config stands for.
       argv: the words, for the log.
       began: `time.perf_counter()` when the command began.
+      shown: (result, run directory) -> what is printed at the end.
 
     Raises:
       CommandError: as of `resume`.
@@ -85,13 +92,13 @@ def go_on(run: Path, request: flags.Request, argv: Sequence[str], began: float) 
         with directory.finished(run) as result:
             if request.tensorboard:
                 event_files.complete(run, result)
-            print(table.render(result, run))
+            print(shown(result, run))
         return
     with contextlib.closing(directory.RunDirectory.again(run)) as begun:
         _check_beginning(begun, request)
         from experiments.harness import run as running  # imports jax
 
-        running.execute(request, argv, began, begun)
+        running.execute(request, argv, began, begun, shown)
 
 
 def _check_beginning(run: directory.RunDirectory, request: flags.Request) -> None:

@@ -66,6 +66,7 @@ def execute(
     words: Sequence[str],
     began: float,
     begun: directory.RunDirectory | None = None,
+    shown: table.Shown = table.render,
 ) -> None:
     """Runs an experiment and leaves its run directory behind.
 
@@ -74,6 +75,7 @@ def execute(
       words: the command line, for the log.
       began: `time.perf_counter()` when the command began.
       begun: the run that is gone on with, or None for a new one.
+      shown: (result, run directory) -> what is printed at the end.
 
     Raises:
       CommandError: for everything that a user can do something about.
@@ -106,7 +108,7 @@ def execute(
         result = _keep(bench, outcome, run)
         if files is not None:
             files.finish(result)
-    print(table.render(result, run.path))
+    print(shown(result, run.path))
 
 
 def prepare(request: Request, began: float) -> Bench:

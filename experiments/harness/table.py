@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ _QUALIFIER = re.compile(r"\s+\((?:[^()]|\([^()]*\))*\)(?=\.?$)")
 _EXPECTED = {"yes": "supported", "no": "refuted"}
 
 Record = Mapping[str, Any]
+Shown = Callable[[Record, Path], str]
 
 
 def render(result: Record, run: Path) -> str:

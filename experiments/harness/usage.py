@@ -13,6 +13,7 @@ _COMMANDS = (
     ("--exp=NAME --quick", "a first look, in seconds"),
     ("--exp=NAME", "the whole study; --exp=all runs every experiment"),
     ("--exp=NAME --resume=latest", "the same, going on with its newest run if there"),
+    ('--exp=NAME --sweep="A=1,2"', "at every cell of a grid, with one table"),
     ("--resume=RUN_DIR", "go on with a run that was ended, to the same bits"),
     ("--replay=RUN_DIR", "repeat a run and compare, bit for bit"),
     ("--publish=RUN_DIR", "copy its result to results/ and into README.md"),

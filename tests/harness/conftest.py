@@ -14,7 +14,7 @@ from tests.harness.toys import Ended, Launch
 
 
 @contextlib.contextmanager
-def _own_environment(cache: Path) -> Generator[None]:
+def own_environment(cache: Path) -> Generator[None]:
     """What a command sets in this process does not outlive the block."""
     variables = dict(os.environ)
     terminate = signal.getsignal(signal.SIGTERM)
@@ -30,7 +30,7 @@ def _own_environment(cache: Path) -> Generator[None]:
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with _own_environment(tmp_path_factory.getbasetemp() / "cache"):
+    with own_environment(tmp_path_factory.getbasetemp() / "cache"):
         yield
 
 
@@ -63,7 +63,7 @@ def _recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("recorded")
     folder = toys.write(path / "experiments")
-    with _own_environment(tmp_path_factory.getbasetemp() / "cache"):
+    with own_environment(tmp_path_factory.getbasetemp() / "cache"):
         assert main(["--exp=toy", f"--out={path / 'runs'}"], folder) == 0
     (run,) = (path / "runs" / "toy").iterdir()
     return run
