@@ -12,7 +12,7 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def fetch(
         return arrays
     with contextlib.ExitStack() as stack:
         try:
-            _lock(root, key, stack)
+            stack.enter_context(locked(root, key))
         except OSError as error:
             _warn_not_kept(root, error)
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
@@ -76,19 +76,31 @@ def fetch(
     return arrays
 
 
-def _lock(root: Path, key: str, stack: contextlib.ExitStack) -> None:
+@contextlib.contextmanager
+def locked(root: Path, key: str) -> Generator[None]:
+    """Holds the lock of a key; one process at a time does.
+
+    Raises:
+      DataError: another process has held it for ten minutes.
+      OSError: the directory cannot be written.
+    """
     # Importing filelock takes longer than reading the digits: only where needed.
     import filelock
 
     root.mkdir(parents=True, exist_ok=True)
     path = root / f"{key}.lock"
+    lock = filelock.FileLock(path, timeout=LOCK_SECONDS)
     try:
-        stack.enter_context(filelock.FileLock(path, timeout=LOCK_SECONDS))
+        lock.acquire()
     except filelock.Timeout as error:
         raise DataError(
             f"another process has been preparing {key} for {LOCK_SECONDS:g} s "
             f"(it holds {path})"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _warn_not_kept(root: Path, error: OSError) -> None:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnn_jax.data import cache, mirror, prepared, views
-from cnn_jax.data.errors import DataError
-from cnn_jax.data.sources import Source, find
+from cnn_jax.data.errors import DataError, first_line
+from cnn_jax.data.sources import PARTS, Source, find
 
 VIEWS = ("plain", "canvas")
 
@@ -49,6 +49,7 @@ def load(
     view: str = "plain",
     data_dir: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    has_train: bool = True,
 ) -> Dataset:
     """Returns a data set; the first call decodes it, later ones read the cache.
 
@@ -62,36 +63,71 @@ def load(
       data_dir: a directory of data sets that tensorflow-datasets prepared as
         array_record; where it is given, data is read from there and nowhere else.
       cache_dir: in place of the default cache directory.
+      has_train: False for who streams the training images, see `stream`: none of them
+        is read, and `train` holds 0 images.
 
     Raises:
       DataError: unknown name; data that is absent, corrupt or out of reach.
       ValueError: unknown view.
     """
     source = find(name)
-    if view not in VIEWS:
-        raise ValueError(f'expected view "plain" or "canvas", got "{view}"')
+    check_view(view)
+    key = f"{source.name}-{source.version}"
     if data_dir is None:
-        key = f"{source.name}-{source.version}"
         compute = functools.partial(_prepare, source)
     else:
+        parts = PARTS if has_train else ("test",)
         folder = prepared.require(Path(data_dir).expanduser(), source)
-        key = f"{source.name}-{source.version}-{prepared.fingerprint(folder)}"
+        key = f"{key}-{prepared.fingerprint(folder)}" + "-test" * (not has_train)
 
         def compute(root: Path) -> cache.Arrays:
             del root
-            return prepared.read(folder, source)
+            return prepared.read(folder, source, parts)
 
     arrays = cache.fetch(key, compute, cache_dir)
-    return Dataset(
-        name=source.name,
-        train=_split(arrays, "train", source, view),
-        test=_split(arrays, "test", source, view),
-        num_classes=source.num_classes,
-        description=source.description,
-    )
+    if not has_train:
+        empty = np.empty((0, source.edge, source.edge, 1), np.uint8)
+        arrays = {**arrays, "train_images": empty, "train_labels": empty[:, 0, 0, 0]}
+    train, test = (seen(arrays, part, source, view) for part in PARTS)
+    return Dataset(name, train, test, source.num_classes, source.description)
 
 
-def _split(arrays: cache.Arrays, part: str, source: Source, view: str) -> Split:
+def prepared_folder(
+    source: Source,
+    data_dir: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Where a source lies prepared: below `data_dir`, or else in the cache.
+
+    Raises:
+      DataError: it is not there and cannot be brought there.
+    """
+    if data_dir is not None:
+        return prepared.require(Path(data_dir).expanduser(), source)
+    root = cache.directory(cache_dir)
+    folder = prepared.location(root / "tfds", source)
+    if prepared.is_prepared(folder):
+        return folder
+    try:
+        with cache.locked(root, f"{source.name}-{source.version}"):
+            if not prepared.is_prepared(folder):  # another process may have been first
+                _fill(source, root)
+    except OSError as error:
+        raise DataError(
+            f"{source.name}: it cannot be prepared in {root} ({first_line(error)}); "
+            "CNN_JAX_CACHE=DIR names another directory"
+        ) from error
+    return folder
+
+
+def check_view(view: str) -> None:
+    """Raises ValueError where there is no such view."""
+    if view not in VIEWS:
+        raise ValueError(f'expected view "plain" or "canvas", got "{view}"')
+
+
+def seen(arrays: cache.Arrays, part: str, source: Source, view: str) -> Split:
+    """A split as a view shows it; arrays as of `prepared.read`."""
     images = arrays[f"{part}_images"]
     labels = arrays[f"{part}_labels"].astype(np.int32)
     if view == "plain":
@@ -101,18 +137,23 @@ def _split(arrays: cache.Arrays, part: str, source: Source, view: str) -> Split:
 
 def _prepare(source: Source, root: Path) -> cache.Arrays:
     """Arrays of a source from `root`/tfds, which is filled where it is empty."""
-    data_dir = root / "tfds"
-    folder = prepared.location(data_dir, source)
+    folder = prepared.location(root / "tfds", source)
     if prepared.is_prepared(folder):
         try:
             return prepared.read(folder, source)
         except DataError as error:
             _logger.warning("%s; it is prepared again", error)
+    return prepared.read(_fill(source, root), source)
+
+
+def _fill(source: Source, root: Path) -> Path:
+    """Prepares a source in `root`/tfds."""
+    data_dir = root / "tfds"
     if source.name == "mnist":
-        _require_mirror(folder)
+        _require_mirror(prepared.location(data_dir, source))
     from cnn_jax.data import builders
 
-    return prepared.read(builders.prepare(source, data_dir), source)
+    return builders.prepare(source, data_dir)
 
 
 def _require_mirror(folder: Path) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from cnn_jax.data.errors import DataError
 
+PARTS = ("train", "test")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -25,6 +27,10 @@ class Source:
     num_test: int
     canvas: tuple[int, int]
     num_classes: int = 10
+
+    def size(self, part: str) -> int:
+        """The number of examples of "train" or "test"."""
+        return {"train": self.num_train, "test": self.num_test}[part]
 
 
 SOURCES = {

@@ -5,7 +5,8 @@ from cnn_jax.training.classification import (
     Data,
     State,
     chunk,
+    chunk_in_order,
     init,
 )
 
-__all__ = ["Config", "Data", "State", "chunk", "init"]
+__all__ = ["Config", "Data", "State", "chunk", "chunk_in_order", "init"]

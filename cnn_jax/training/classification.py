@@ -163,6 +163,46 @@ def chunk(state: State, data: Data, config: Config) -> tuple[State, dict]:
     def order_at(step: jax.Array) -> jax.Array:
         return _order(state.key, step // steps_per_epoch, num_examples)
 
+    return _scan(state, data, config, order_at)
+
+
+def chunk_in_order(state: State, data: Data, config: Config) -> tuple[State, dict]:
+    """`chunk` on the examples that it visits, which lie in that order already.
+
+    What streams give, see `cnn_jax.data.stream`; the same bits as `chunk` gives that
+    has all examples. Chunks begin at multiples of `config.chunk_steps`.
+
+    Args:
+        state: from `init` or an earlier chunk.
+        data: as of `chunk`, but of this chunk alone: images [chunk_steps, batch_size,
+            *spatial, C], labels [chunk_steps, batch_size, ...].
+        config: static settings.
+
+    Returns:
+        As `chunk`.
+
+    Raises:
+        ValueError: another number of batches, or batches of another size.
+    """
+    expected, found = (config.chunk_steps, config.batch_size), data.labels.shape[:2]
+    if found != expected:
+        raise ValueError(f"expected batches of shape {expected}, got {found}")
+    images, labels = (
+        each.reshape(-1, *each.shape[2:]) for each in (data.images, data.labels)
+    )
+    data = data._replace(images=images, labels=labels)
+    return _scan(state, data, config, lambda step: jnp.arange(len(labels)))
+
+
+def _scan(
+    state: State,
+    data: Data,
+    config: Config,
+    order_at: Callable[[jax.Array], jax.Array],
+) -> tuple[State, dict]:
+    """The steps of a chunk; `order_at(step)` is the order of the step's epoch."""
+    steps_per_epoch = len(data.labels) // config.batch_size
+
     def advance(carry):
         now, order, _ = carry
         order = jax.lax.cond(

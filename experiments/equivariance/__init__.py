@@ -52,10 +52,11 @@ from experiments.harness.claims import Metrics
 from experiments.harness.lab import Lab
 from experiments.harness.listed import listed
 
-__all__ = ["CLAIMS", "DATA", "QUICK", "Config", "plot", "run"]
+__all__ = ["CLAIMS", "DATA", "QUICK", "STREAMS", "Config", "plot", "run"]
 
 NUM_PATCHES = 2  # one of each photograph
 DATA = ("digits", "mnist")
+STREAMS = True
 ARMS = ("max", "max+aug", "strided", "strided+aug", "blur", "polyphase")
 ALL_ARMS = (
     "max",

@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.data import Dataset
+from cnn_jax.data import Dataset, Split
 from cnn_jax.instruments import (
     consistency_of_batch_pairs,
     lost_by_moving,
@@ -19,7 +20,7 @@ from cnn_jax.instruments import (
 from cnn_jax.models import LeNet
 from cnn_jax.ops import avg_pool, blur_pool, max_pool, polyphase_pool
 from cnn_jax.training import Config as TrainingConfig
-from cnn_jax.training import Data, State, chunk, init
+from cnn_jax.training import Data, State, chunk, chunk_in_order, init
 from experiments.harness.claims import Images, Metrics, Shown
 from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
@@ -103,14 +104,16 @@ def train_arms(
     for arm in arms:
         name, augmentation = parse_arm(arm)
         if name not in functions:
-            functions[name] = _compiled(MODELS[name], images.shape[1:], batch, steps)
+            sizes = images.shape[1:], batch, steps
+            functions[name] = _compiled(MODELS[name], *sizes, lab.is_streaming)
         config, step, predict = functions[name]
         states = _initial_states(initial, keys, config)
         examples = Data(
             images, train_labels, jnp.asarray(augmentation), jnp.asarray(steps)
         )
         num_chunks = -(-steps // config.chunk_steps)
-        states = lab.fit(step, states, examples, num_chunks=num_chunks, label=arm)
+        asked = {"num_chunks": num_chunks, "label": arm}
+        states = _fit(lab, config, step, states, examples, **asked)
         predictions = predict(states.params, test_images, shifts)
         sizes = [leaf.size // len(keys) for leaf in jax.tree.leaves(states.params)]
         trained.append(Trained(arm, states.params, predictions, sum(sizes)))
@@ -131,7 +134,13 @@ def _initial_states(
     return known[tree]
 
 
-def _compiled(model: LeNet, image_shape: tuple[int, ...], batch: int, steps: int):
+def _compiled(
+    model: LeNet,
+    image_shape: tuple[int, ...],
+    batch: int,
+    steps: int,
+    is_streaming: bool,
+):
     """The training chunk and the prediction of one architecture, over seeds."""
     config = TrainingConfig(
         model, image_shape, batch_size=batch, chunk_steps=min(50, steps)
@@ -140,8 +149,33 @@ def _compiled(model: LeNet, image_shape: tuple[int, ...], batch: int, steps: int
     def apply(params, images):
         return model.apply({"params": params}, images)[0]
 
-    step = over_seeds(partial(chunk, config=config))
+    def on_stream(state_and_split: tuple[State, Split], *settings: jax.Array):
+        state, split = state_and_split
+        return chunk_in_order(state, Data(*map(jnp.asarray, split), *settings), config)
+
+    step = over_seeds(on_stream if is_streaming else partial(chunk, config=config))
     return config, step, over_seeds(partial(predict_shifted, apply))
+
+
+def _fit(
+    lab: Lab,
+    config: TrainingConfig,
+    step: Callable,
+    states: State,
+    examples: Data,
+    **asked: Any,
+) -> State:
+    """The states after training on all images, or with --stream on each as it comes."""
+    if not lab.is_streaming:
+        return lab.fit(step, states, examples, **asked)
+    sizes = {"batch_size": config.batch_size, "steps": config.chunk_steps}
+    settings = examples.max_shift, examples.num_steps
+
+    def on_stream(states: State, split: Split) -> tuple[State, dict]:
+        return step((states, split), *settings)
+
+    with lab.stream(states.key, view="canvas", **sizes) as stream:
+        return lab.fit(on_stream, states, stream, **asked)
 
 
 def conv_layers(trained: list[Trained]) -> list[tuple[np.ndarray, np.ndarray]]:

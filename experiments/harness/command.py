@@ -52,10 +52,10 @@ def _obey(command: flags.Command, argv: Sequence[str], folder: Path) -> int:
             from experiments.harness import publish
 
             return publish.publish(run, folder=folder)
-        case flags.Replay(run, data_dir):
+        case flags.Replay(run, data_dir, stream):
             from experiments.harness import replay
 
-            return replay.replay(run, data_dir, folder)
+            return replay.replay(run, data_dir, folder, stream)
         case flags.Sweep():
             from experiments.harness import sweep
 

@@ -23,7 +23,7 @@ from experiments.harness.modules import Experiment, Scalar
 RECORDED = ("seed", "num_seeds", "data", "data_dir", "device", "num_threads")
 
 # What a run may be told anew every time: no number depends on it.
-UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile")
+UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile", "stream")
 
 CONFIG = "config.json"
 SWEEP = "sweep.json"  # of the directory of a sweep, in place of the config
@@ -48,6 +48,12 @@ class Request:
     checkpoint_seconds: float = options.CHECKPOINT_SECONDS
     tensorboard: bool = False
     profile: bool = False
+    stream: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.stream is not None and not self.experiment.streams:
+            name = self.experiment.name
+            raise CommandError(USAGE, f"{name} holds its data in memory: no --stream")
 
     @property
     def record(self) -> dict[str, Scalar | None]:
@@ -108,6 +114,7 @@ class Resume:
 class Replay:
     run: Path
     data_dir: str | None
+    stream: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +153,8 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
     if values["list"].value:
         return Say(usage.listing([modules.read(folder, name) for name in known]))
     if values["replay"].value:
-        return Replay(Path(values["replay"].value), values["data_dir"].value)
+        run = Path(values["replay"].value)
+        return Replay(run, values["data_dir"].value, values["stream"].value)
     if values["publish"].value:
         return Publish(Path(values["publish"].value))
     resumed = values["resume"].value
@@ -268,7 +276,7 @@ def _about_stray(word: str, known: Sequence[str]) -> str:
 
 def _refuse_conflicts(given: set[str]) -> None:
     """The commands exclude each other, and most take no further flag."""
-    takes = {"list": set(), "replay": {"data_dir"}, "publish": set()}
+    takes = {"list": set(), "replay": {"data_dir", "stream"}, "publish": set()}
     for command, others in takes.items():
         extra = sorted(given - {command} - others)
         if command in given and extra:

@@ -47,6 +47,8 @@ class Lab:
         directory: the run directory, or None where nothing is kept.
         checkpoints: of the run's trainings, or None where none are kept.
         trace: a context around each step that a profile may show; see `Profiler.step`.
+        stream: processes of --stream that read training images as they are needed, or
+            None where all are held in memory.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Lab:
         directory: Path | None = None,
         checkpoints: Checkpoints | None = None,
         trace: Trace = untraced,
+        stream: int | None = None,
     ):
         self.data_name = data_name
         self.data_dir = data_dir
@@ -66,6 +69,7 @@ class Lab:
         self.directory = directory
         self.checkpoints = checkpoints
         self.trace = trace
+        self.num_workers = stream
         self._failed = threading.Event()
 
     def data(self, name: str | None = None, **options: Any) -> data.Dataset:
@@ -78,9 +82,34 @@ class Lab:
         Raises:
             cnn_jax.data.DataError: the data set is absent or damaged.
         """
+        if name is None:  # with --stream its training images are not held in memory
+            options["has_train"] = not self.is_streaming
         if name is None or name == self.data_name:
             return data.load(self.data_name, data_dir=self.data_dir, **options)
         return data.load(name, **options)  # --data_dir is that of --data alone
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether training images come from `stream`; then `data()` has none."""
+        return self.num_workers is not None
+
+    def stream(self, keys: jax.Array, **options: Any) -> data.Stream:
+        """What trainings visit of the run's own --data, for `fit`, a chunk an item.
+
+        Args:
+            keys: that draw the order, `key` of `cnn_jax.training.State`: [seeds].
+            **options: of `cnn_jax.data.stream`: batch_size, steps of a chunk, view.
+
+        Raises:
+            cnn_jax.data.DataError: the data set is absent or damaged, or grain is.
+        """
+        return data.stream(
+            self.data_name,
+            keys=np.asarray(jax.random.key_data(keys)),
+            data_dir=self.data_dir,
+            num_workers=self.num_workers or 0,
+            **options,
+        )
 
     def photographs(self, size: int, num_patches: int) -> np.ndarray:
         """Patches of real photographs that fill the frame: [P, size, size, 1]."""
@@ -106,7 +135,9 @@ class Lab:
             chunk: jitted (states, examples) -> (states, log), every leaf with a
                 leading seed axis; log holds "loss" [seeds, steps].
             states: before the first chunk.
-            examples: handed to every chunk.
+            examples: handed to every chunk; of a stream, chunk i gets item i, which
+                is read while the chunk before is computed. So the chunks that a
+                checkpoint counts are the stream's state as well.
             num_chunks: how often `chunk` runs.
             label: what is trained, for log and progress; in a run that keeps
                 checkpoints each training has its own.
@@ -133,7 +164,7 @@ class Lab:
             self.progress(done, num_chunks, label)
             while done < num_chunks:
                 with self.trace(label, done - first, done + 1 == num_chunks):
-                    after, log = chunk(states, examples)
+                    after, log = chunk(states, _of_chunk(examples, done))
                     losses = np.asarray(log["loss"])
                 if on_nonfinite == "stop" and not np.isfinite(losses).all():
                     if kept is not None:
@@ -230,6 +261,14 @@ class Lab:
                 seconds[name].append(time.perf_counter() - start)
             self.progress(repeat + 1, repeats, "timing")
         return {name: np.asarray(values) for name, values in seconds.items()}
+
+
+def _of_chunk(examples: Any, number: int) -> Any:
+    """All examples, or the item of a stream that a chunk visits."""
+    if not isinstance(examples, data.Stream):
+        return examples
+    examples.set_state({"next": number})
+    return next(examples)
 
 
 def _not_finite(losses: np.ndarray, chunks_before: int, label: str) -> NotFinite:

@@ -1,10 +1,10 @@
 """Finds experiments and reads what the command line needs of them, without jax.
 
 An experiment is a module or package of the experiments folder that binds five names:
-CLAIMS, Config, QUICK, run and plot. Its docstring, Config, QUICK and DATA are read from
-the source with `ast`. Only `Config` is executed, alone with the module's literal
-constants and `listed`, so that its defaults and the ranges in its `__post_init__` are
-known before anything slow is imported.
+CLAIMS, Config, QUICK, run and plot. Its docstring, Config, QUICK, DATA and STREAMS are
+read from the source with `ast`. Only `Config` is executed, alone with the module's
+literal constants and `listed`, so that its defaults and the ranges in its
+`__post_init__` are known before anything slow is imported.
 """
 
 import ast
@@ -47,6 +47,7 @@ class Experiment:
       fields: the fields of Config in their order.
       quick: what --quick replaces.
       data: the names that --data may take; empty if the experiment needs no data set.
+      streams: whether it can take its training images from a stream, STREAMS.
       config: the class Config.
     """
 
@@ -57,6 +58,7 @@ class Experiment:
     quick: dict[str, Scalar]
     data: tuple[str, ...]
     config: type
+    streams: bool = False
 
     @property
     def summary(self) -> str:
@@ -113,6 +115,7 @@ def read(folder: Path, name: str) -> Experiment:
         quick=constants["QUICK"],
         data=tuple(constants.get("DATA", DATA)),
         config=config,
+        streams=bool(constants.get("STREAMS", False)),
     )
 
 

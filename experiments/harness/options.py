@@ -19,6 +19,7 @@ ALL = "all"
 DEVICES = ("cpu", "gpu", "tpu")
 LARGEST_SEED = 2**32 - 1  # jax takes a larger seed modulo 2**32 without a word
 MOST_THREADS = 1024
+MOST_WORKERS = 64
 MOST_SEEDS = 1000  # all of them train at once, in one program
 
 
@@ -170,6 +171,13 @@ SETTINGS = (
     ),
     Option("tensorboard", SWITCH, False, "event files beside the log, as it goes on"),
     Option("profile", SWITCH, False, "trace some steps, for XProf and Perfetto"),
+    Option(
+        "stream",
+        Parser(f"a whole number in 0..{MOST_WORKERS}", whole(0, MOST_WORKERS)),
+        None,
+        "processes that read training images as they are needed, by grain, or 0: a "
+        "thread; not given: all are held in memory, to the same bits",
+    ),
 )
 COMMANDS = (
     Option("exp", _NAME, None, "the experiment, or all of them"),

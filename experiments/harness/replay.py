@@ -26,7 +26,9 @@ _OPPOSITE = {"supported", "refuted"}
 Record = Mapping[str, Any]
 
 
-def replay(run: Path, data_dir: str | None, folder: Path) -> int:
+def replay(
+    run: Path, data_dir: str | None, folder: Path, stream: int | None = None
+) -> int:
     """Repeats a run from its config.json and compares it with its result.
 
     Compared are the config, every metric but measured times, bit for bit, and every
@@ -38,6 +40,7 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
       run: the run directory.
       data_dir: where the data lies now, if not where it lay then.
       folder: where the experiments are.
+      stream: as of --stream, whatever the run did.
 
     Returns:
       0 if all is the same, else 1, after saying what differs.
@@ -50,6 +53,7 @@ def replay(run: Path, data_dir: str | None, folder: Path) -> int:
     with directory.finished(run) as result:
         config = directory.read_json(run / directory.CONFIG)
         request = request_of(run, config, folder)
+        request = dataclasses.replace(request, stream=stream)
         if data_dir is not None:
             request = dataclasses.replace(request, data_dir=data_dir)
         environment.prepare(request.device, request.num_threads)

@@ -120,7 +120,8 @@ def prepare(request: Request, began: float) -> Bench:
     clock.stop("imports")
     description = "no data set"
     if request.data:
-        lab = Lab(request.data, request.data_dir, ignore, ignore)
+        stream = request.stream
+        lab = Lab(request.data, request.data_dir, ignore, ignore, stream=stream)
         description = lab.data().description
     return Bench(request, module, recorded, description, clock)
 
@@ -152,7 +153,8 @@ def measure(
     request, module, known = bench.request, bench.module, list(known)
     keys = seeds.keys(request.seed, request.num_seeds)
     config = module.Config(**request.config)
-    lab = Lab(request.data or "", request.data_dir, log, progress, path, kept, trace)
+    data = request.data or "", request.data_dir
+    lab = Lab(*data, log, progress, path, kept, trace, request.stream)
     with recording_choices(known, tell) as choices:
         if choices:  # of programs compiled before, which would keep them unrecorded
             jax.clear_caches()
