@@ -25,7 +25,8 @@ ALLOWED = {
     ),
     "cnn_jax/data": (
         {"cnn_jax.data"},
-        {"numpy", "tensorflow_datasets", "PIL", "platformdirs", "filelock"},
+        {"numpy", "tensorflow_datasets", "array_record", "grain"}
+        | {"PIL", "platformdirs", "filelock"},
     ),
     "cnn_jax/__init__.py": (
         {"cnn_jax.ops", "cnn_jax.instruments"},

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from cnn_jax.data.cache import Arrays
 from cnn_jax.data.errors import DataError, first_line
@@ -16,6 +17,7 @@ from cnn_jax.data.records import Records
 from cnn_jax.data.sources import PARTS, Source
 
 INFO = "dataset_info.json"
+FEATURES = "features.json"
 LISTED = 8
 
 
@@ -41,18 +43,27 @@ def require(data_dir: Path, source: Source) -> Path:
         raise DataError(
             f"{source.name}: expected {folder / INFO}, {_found(data_dir, folder)}{hint}"
         )
-    try:
-        file_format = json.loads((folder / INFO).read_text()).get("fileFormat")
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{source.name}: {folder / INFO} cannot be read ({first_line(error)})"
-        ) from error
+    info, _ = (_json(source, folder / name) for name in (INFO, FEATURES))
+    file_format = info.get("fileFormat")
     if file_format != "array_record":
         raise DataError(
             f"{source.name}: {folder} holds {file_format or 'tfrecord'} files, which "
             'need TensorFlow; prepare it with file_format="array_record"'
         )
     return folder
+
+
+def _json(source: Source, path: Path) -> dict[str, Any]:
+    """What a file describes; the reader would not name the one that is damaged."""
+    try:
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("it is no object of JSON")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{source.name}: {path} cannot be read ({first_line(error)})"
+        ) from error
+    return content
 
 
 def _found(data_dir: Path, folder: Path) -> str:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from cnn_jax import data
+from cnn_jax.data import Stream
 from experiments.harness.environment import programs_at_once
 from experiments.harness.kept import Checkpoints, Training
 from experiments.harness.signals import MEASURING, stop
@@ -93,7 +94,7 @@ class Lab:
         """Whether training images come from `stream`; then `data()` has none."""
         return self.num_workers is not None
 
-    def stream(self, keys: jax.Array, **options: Any) -> data.Stream:
+    def stream(self, keys: jax.Array, **options: Any) -> Stream:
         """What trainings visit of the run's own --data, for `fit`, a chunk an item.
 
         Args:
@@ -265,7 +266,7 @@ class Lab:
 
 def _of_chunk(examples: Any, number: int) -> Any:
     """All examples, or the item of a stream that a chunk visits."""
-    if not isinstance(examples, data.Stream):
+    if not isinstance(examples, Stream):
         return examples
     examples.set_state({"next": number})
     return next(examples)

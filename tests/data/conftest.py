@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from cnn_jax import data
 from cnn_jax.data import mirror, sources
+from tests.data import small_mnist as small
 
 ROOT = Path(__file__).parents[2]
 # The package itself imports jax; a child process that looks at what the data modules
@@ -102,6 +104,17 @@ def alter(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def small_mnist(alter: Callable[..., None]) -> None:
     """MNIST with 20 training and 10 test images."""
     alter("mnist", num_train=20, num_test=10)
+
+
+@pytest.fixture(scope="session")
+def png_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small.prepare(tmp_path_factory.mktemp("png"))
+
+
+@pytest.fixture
+def data_dir(png_dir: Path, tmp_path: Path, small_mnist: None) -> Path:
+    """A prepared directory of that MNIST, which a test may damage."""
+    return shutil.copytree(png_dir, tmp_path / "given")
 
 
 @pytest.fixture

@@ -75,6 +75,20 @@ def test_a_field_is_a_flag_of_its_type(folder: Path):
     assert isinstance(config["shift"], float)
 
 
+def test_a_stream_is_for_who_takes_one_and_no_part_of_the_config(folder: Path):
+    told = "toy holds its data in memory: no --stream"
+    assert complaint(folder, "--exp=toy", "--stream=0") == told
+    source = toys.SOURCE.replace("DATA = ()", "DATA = ('digits',)\nSTREAMS = True")
+    toys.write(folder, source=source)
+    assert request(folder).stream is None
+    streaming = request(folder, "--stream=2")
+    assert (streaming.stream, "stream" in streaming.record) == (2, False)
+    assert flags.parse(["--replay=run", "--stream=0"], folder) == flags.Replay(
+        Path("run"), None, 0
+    )
+    assert "0..64" in complaint(folder, "--exp=toy", "--stream=-1")
+
+
 def test_quick_replaces_defaults(folder: Path):
     quick = request(folder, "--quick")
     assert (quick.config["scale"], quick.num_seeds) == (0.01, 1)

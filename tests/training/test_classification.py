@@ -10,7 +10,8 @@ import pytest
 from flax import linen as nn
 
 from cnn_jax.instruments import slide
-from cnn_jax.training import Config, Data, chunk, init
+from cnn_jax.models import LeNet
+from cnn_jax.training import Config, Data, chunk, chunk_in_order, init
 from cnn_jax.training.classification import _batch, _order, _random_shifts
 from tests.trees import assert_same_trees
 
@@ -124,6 +125,30 @@ def test_a_resumed_training_goes_on_in_the_order_of_its_epoch(data):
     for _ in range(2):
         part, _ = compiled_chunk(part, data, config=config)
     assert_same_trees(whole.params, part.params)
+
+
+def test_examples_in_order_give_the_bits_of_a_training_that_has_them_all():
+    config = Config(LeNet(), (16, 16, 1), batch_size=8, chunk_steps=4)
+    images = jax.random.normal(jax.random.key(0), (43, 16, 16, 1))
+    labels = jnp.arange(43) % 10
+    data = Data(images, labels, jnp.asarray(2), jnp.asarray(11))
+    step = jax.jit(chunk_in_order, static_argnames="config")
+    before = after = init(jax.random.key(1), config)
+    for first in (0, 4, 8):
+        visits = []
+        for now in range(first, first + 4):
+            epoch, place = divmod(now, 5)
+            order = _order(after.key, jnp.asarray(epoch), 43)
+            visits.append(order[8 * place : 8 * place + 8])
+        rows = jnp.stack(visits)
+        ordered = data._replace(images=images[rows], labels=labels[rows])
+        after, log_after = step(after, ordered, config=config)
+        before, log_before = compiled_chunk(before, data, config=config)
+        np.testing.assert_array_equal(log_after["loss"], log_before["loss"])
+    assert after.step == 11
+    assert_same_trees(after[:3], before[:3])
+    with pytest.raises(ValueError, match=r"shape \(4, 8\), got \(43,\)"):
+        chunk_in_order(after, data, config)
 
 
 def test_steps_beyond_the_last_leave_the_state_alone(data):
