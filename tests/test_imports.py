@@ -25,7 +25,7 @@ ALLOWED = {
     ),
     "cnn_jax/data": (
         {"cnn_jax.data"},
-        {"numpy", "tensorflow_datasets", "array_record", "grain"}
+        {"numpy", "tensorflow_datasets", "array_record", "grain", "absl"}
         | {"PIL", "platformdirs", "filelock"},
     ),
     "cnn_jax/__init__.py": (

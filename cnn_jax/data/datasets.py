@@ -88,7 +88,10 @@ def load(
     if not has_train:
         empty = np.empty((0, source.edge, source.edge, 1), np.uint8)
         arrays = {**arrays, "train_images": empty, "train_labels": empty[:, 0, 0, 0]}
-    train, test = (seen(arrays, part, source, view) for part in PARTS)
+    train, test = (
+        seen(arrays[f"{part}_images"], arrays[f"{part}_labels"], source, view)
+        for part in PARTS
+    )
     return Dataset(name, train, test, source.num_classes, source.description)
 
 
@@ -126,10 +129,9 @@ def check_view(view: str) -> None:
         raise ValueError(f'expected view "plain" or "canvas", got "{view}"')
 
 
-def seen(arrays: cache.Arrays, part: str, source: Source, view: str) -> Split:
-    """A split as a view shows it; arrays as of `prepared.read`."""
-    images = arrays[f"{part}_images"]
-    labels = arrays[f"{part}_labels"].astype(np.int32)
+def seen(images: np.ndarray, labels: np.ndarray, source: Source, view: str) -> Split:
+    """What was decoded, uint8 [N, edge, edge, 1] and [N], as a view shows it."""
+    labels = labels.astype(np.int32)
     if view == "plain":
         return Split(views.plain(images, source.white), labels)
     return Split(views.canvas(images, source.white, *source.canvas), labels)

@@ -10,11 +10,12 @@ Shape letters: K keys, S steps of an item, B examples of a batch.
 """
 
 import dataclasses
+import functools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,13 +27,16 @@ from cnn_jax.data.errors import DataError, first_line
 from cnn_jax.data.records import Records
 from cnn_jax.data.sources import PARTS, Source, find
 
-_ITEMS = 2**40  # more than any training has
-_SHARED = 2**62  # bytes; shared memory is scarce in containers, so none is taken
+_STEPS = 2**40  # more than any training has
+_AHEAD = 4  # steps that a process reads ahead: shared memory is scarce in containers
+# Bytes from which on an array is handed over in shared memory. What goes through a pipe
+# has to fit in: half a message of a process that was killed is waited for without end.
+_SHARED = 2**13
 
 
 @dataclasses.dataclass
-class _Items:
-    """The items of a stream from `first` on, by number; what grain reads.
+class _Steps:
+    """What the steps from `first` on visit, by number; what grain reads.
 
     It is sent to other processes, each of which opens the files for itself.
     """
@@ -42,27 +46,23 @@ class _Items:
     part: str
     keys: np.ndarray
     batch_size: int
-    steps: int
     share: slice
     first: int = 0
     records: Records | None = None
 
     def __len__(self) -> int:
-        return _ITEMS
+        return _STEPS
 
-    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
-        """uint8 images and labels [K, S, B, ...] of one item, of this host."""
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """uint8 images [K, B, H, W, C] and labels [K, B] of one step, of this host."""
         if self.records is None:
             self.records = Records(self.folder, self.source, self.part)
-        step = (self.first + number) * self.steps
-        size = self.source.size(self.part)
-        each = order.batches(self.keys, size, self.batch_size, step, self.steps)
-        each = each[..., self.share]
+        size, step = self.source.size(self.part), self.first + number
+        each = order.batches(self.keys, size, self.batch_size, step, 1)
+        each = each[:, 0, self.share]
         images, labels = self.records.read(each.ravel().tolist())
-        return {
-            f"{self.part}_images": images.reshape(*each.shape, *images.shape[1:]),
-            f"{self.part}_labels": labels.reshape(each.shape),
-        }
+        images = images.reshape(*each.shape, *images.shape[1:])
+        return images, labels.reshape(each.shape)
 
     def __repr__(self) -> str:
         return f"{self.source.name}/{self.part}"
@@ -75,8 +75,9 @@ class Stream(Iterator[Split]):
     Processes end at `close`, at the end of a `with` block, and with this process.
     """
 
-    def __init__(self, items: _Items, view: str, num_workers: int) -> None:
-        self._items, self._view, self._num_workers = items, view, num_workers
+    def __init__(self, visits: _Steps, steps: int, view: str, num_workers: int) -> None:
+        self._visits, self._steps = visits, steps
+        self._view, self._num_workers = view, num_workers
         self._next = 0
         self._reading: Any = None
 
@@ -87,17 +88,34 @@ class Stream(Iterator[Split]):
           DataError: a file is corrupt, or a process that reads has died.
         """
         if self._reading is None:
-            items = dataclasses.replace(self._items, first=self._next)
-            self._reading = _reading(items, self._view, self._num_workers)
+            first = self._next * self._steps
+            self._reading = self._begin(dataclasses.replace(self._visits, first=first))
         try:
             item = next(self._reading)
+        except DataError as error:  # behind whose line grain writes of its own
+            self.close()
+            raise DataError(first_line(error)) from error
         except RuntimeError as error:  # what grain says of a process that has died
+            self.close()
             raise DataError(
-                f"{self._items.source.name}: reading {self._items.folder} has ended "
+                f"{self._visits.source.name}: reading {self._visits.folder} has ended "
                 f"({first_line(error)})"
             ) from error
         self._next += 1
         return item
+
+    def _begin(self, visits: _Steps) -> Any:
+        """Reads in processes, and has a thread that keeps one item ready."""
+        grain = _import_grain()
+        each = grain.MapDataset.source(visits).to_iter_dataset(grain.ReadOptions(0, 0))
+        options = grain.experimental.DatasetOptions(min_shm_size=_SHARED)
+        each = grain.experimental.WithOptionsIterDataset(each, options)
+        processes = grain.MultiprocessingOptions(self._num_workers, _AHEAD)
+        each = each.mp_prefetch(processes, _begin_worker)
+        shown = functools.partial(_item, visits.source, self._view)
+        items = each.batch(self._steps, batch_fn=shown)
+        ahead = grain.experimental.ThreadPrefetchIterDataset
+        return iter(ahead(items, prefetch_buffer_size=1))
 
     def get_state(self) -> dict[str, int]:
         """{"next": the number of the next item}: of few bytes, in JSON's types."""
@@ -180,8 +198,18 @@ def stream(
     size = batch_size // process_count
     share = slice(process_index * size, (process_index + 1) * size)
     folder = prepared_folder(source, data_dir, cache_dir)
-    items = _Items(folder, source, part, keys, batch_size, steps, share)
-    return Stream(items, view, num_workers)
+    visits = _Steps(folder, source, part, keys, batch_size, share)
+    return Stream(visits, steps, view, num_workers)
+
+
+def _item(
+    source: Source, view: str, steps: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> Split:
+    """The steps of one item, as a view shows them."""
+    images, labels = (np.stack(each, 1) for each in zip(*steps, strict=True))
+    flat = images.reshape(-1, *images.shape[3:])
+    images, labels = seen(flat, labels, source, view)
+    return Split(images.reshape(*labels.shape, *images.shape[1:]), labels)
 
 
 def _import_grain() -> Any:
@@ -191,28 +219,11 @@ def _import_grain() -> Any:
         raise DataError(
             "to read data as a stream takes grain: pip install grain"
         ) from None
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():  # grain asks for flags of its own
+        flags.FLAGS.mark_as_parsed()
     return grain
-
-
-def _reading(items: _Items, view: str, num_workers: int) -> Any:
-    """Reads in processes, looks in a thread, and keeps one item ready."""
-    grain = _import_grain()
-
-    def look(item: dict[str, np.ndarray]) -> Split:
-        flat = {key: e.reshape(-1, *e.shape[3:]) for key, e in item.items()}
-        split = seen(flat, items.part, items.source, view)
-        shape = item[f"{items.part}_labels"].shape
-        return Split(*(each.reshape(*shape, *each.shape[1:]) for each in split))
-
-    dataset = grain.MapDataset.source(items).to_iter_dataset(grain.ReadOptions(0, 0))
-    options = grain.experimental.DatasetOptions(min_shm_size=_SHARED)
-    dataset = grain.experimental.WithOptionsIterDataset(dataset, options)
-    processes = grain.MultiprocessingOptions(num_workers)
-    dataset = dataset.mp_prefetch(processes, _begin_worker).map(look)
-    ahead = grain.experimental.ThreadPrefetchIterDataset(
-        dataset, prefetch_buffer_size=1
-    )
-    return iter(ahead)
 
 
 def _begin_worker(index: int, count: int) -> None:
