@@ -31,10 +31,10 @@ class Records:
     """
 
     def __init__(self, folder: Path, source: Source, part: str) -> None:
+        import tensorflow_datasets as tfds
+
         self._source = source
         with _told(source, folder):
-            import tensorflow_datasets as tfds
-
             builder = tfds.builder_from_directory(folder)
             # Images stay encoded: this file decodes them, in less time than tfds.
             decoders: Any = {"image": tfds.decode.SkipDecoding()}
@@ -90,10 +90,13 @@ class Records:
 
 @contextmanager
 def _told(source: Source, path: Path) -> Generator[None]:
-    """Whatever the reader and its parts raise becomes one line that names the path."""
+    """Whatever the reader and its parts raise becomes one line that names the path.
+
+    An ImportError as well: a damaged description makes tfds look for TensorFlow.
+    """
     try:
         yield
-    except (DataError, ImportError, MemoryError):
+    except (DataError, MemoryError):
         raise
     except Exception as error:
         raise DataError(

@@ -93,16 +93,18 @@ class Stream(Iterator[Split]):
         try:
             item = next(self._reading)
         except DataError as error:  # behind whose line grain writes of its own
-            self.close()
-            raise DataError(first_line(error)) from error
+            told = first_line(error)
         except RuntimeError as error:  # what grain says of a process that has died
-            self.close()
-            raise DataError(
+            told = (
                 f"{self._visits.source.name}: reading {self._visits.folder} has ended "
                 f"({first_line(error)})"
-            ) from error
-        self._next += 1
-        return item
+            )
+        else:
+            self._next += 1
+            return item
+        self.close()
+        # Raised here, as grain's own error holds on to what is in shared memory.
+        raise DataError(told)
 
     def _begin(self, visits: _Steps) -> Any:
         """Reads in processes, and has a thread that keeps one item ready."""
