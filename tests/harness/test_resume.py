@@ -206,8 +206,8 @@ def test_damaged_checkpoints_fall_back_with_a_warning(
     run = ended_at(launch, out, ALL)
     (folder,) = run.glob("checkpoints/d-*")
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["3", "4"]
-    for name in names if damage == "all" else names[1:]:
+    assert names in (["3", "4"], ["4"])  # a busy machine leaves out what is overtaken
+    for name in names if damage == "all" else names[-1:]:
         for file in (folder / name).rglob("d/*"):
             content = bytearray(file.read_bytes())
             content[len(content) // 2] ^= 1
@@ -217,7 +217,7 @@ def test_damaged_checkpoints_fall_back_with_a_warning(
     ended = launch(f"--resume={run}", ALL)
     assert ended.code == 0
     assert digest(run) == expected
-    warned = {"newest": 1, "all": 2, "deleted": 0}[damage]
+    warned = {"newest": 1, "all": len(names), "deleted": 0}[damage]
     assert ended.err.count("is not taken: damaged") == warned
     assert len(events(run, "unsound")) == warned
     assert "Traceback" not in ended.err
