@@ -49,7 +49,7 @@ def trained(
     log: Callable[..., None] = quiet,
 ) -> Any:
     """Params and predictions."""
-    lab = Lab("digits", None, log, quiet, None, checkpoints, stream)
+    lab = Lab("digits", None, log, quiet, None, checkpoints, stream=stream)
     data = lab.data(view="canvas")
     assert len(data.train.labels) == (1437 if stream is None else 0)
     data = dataclasses.replace(data, test=data.test.first(20))
