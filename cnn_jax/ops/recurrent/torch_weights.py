@@ -80,17 +80,21 @@ def _one(
         params[f"i{name}"] = {"kernel": jnp.asarray(i.T)}
         params[f"h{name}"] = {"kernel": jnp.asarray(h.T)}
     inner_bias, recurrent_bias = take("bias_ih"), take("bias_hh")
-    biases = [None if b is None else b.shape for b in (inner_bias, recurrent_bias)]
-    if biases not in ([None, None], [(len(inner),)] * 2):
-        raise ValueError(
-            f"weights: expected bias_ih{suffix} and bias_hh{suffix} [{len(inner)}], "
-            f"or neither, got {biases}"
-        )
+    _check_biases(suffix, len(inner), inner_bias, recurrent_bias)
     if inner_bias is not None and recurrent_bias is not None:
         _add_biases(params, cell, inner_bias, recurrent_bias)
     if projection is not None:
         params["projection"] = {"kernel": jnp.asarray(projection.T)}
     return params
+
+
+def _check_biases(suffix: str, size: int, *biases: np.ndarray | None) -> None:
+    shapes = [None if bias is None else bias.shape for bias in biases]
+    if shapes not in ([None, None], [(size,)] * 2):
+        raise ValueError(
+            f"weights: expected bias_ih{suffix} and bias_hh{suffix} [{size}], "
+            f"or neither, got {shapes}"
+        )
 
 
 def _by_gate(
