@@ -18,6 +18,7 @@ FILES = (
     "mnist-train.array_record-00000-of-00001",
     "mnist-test.array_record-00000-of-00001",
 )
+exhaustive = pytest.mark.exhaustive
 BLOCK = 1 << 16  # a file cut to whole ones reads as one of empty records
 
 
@@ -70,19 +71,16 @@ def flip_each(
     return told
 
 
+@pytest.mark.parametrize("number", [60, pytest.param(None, marks=exhaustive)])
 @pytest.mark.parametrize("file", FILES)
-def test_a_flipped_bit_is_told_or_harmless(data_dir, intact, file):
-    told = flip_each(data_dir, intact, file, 60)
-    if file.endswith("json"):
-        return  # a bit of a description changes nothing
-    assert all(file in line for line in told if line != "right")
-    assert sum(line != "right" for line in told) > 30
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("file", FILES)
-def test_every_flipped_bit_is_told_or_harmless(data_dir, intact, file):
-    flip_each(data_dir, intact, file, None)
+def test_a_flipped_bit_is_told_or_harmless(data_dir, intact, file, number):
+    lines = flip_each(data_dir, intact, file, number)
+    told = [line for line in lines if line != "right"]
+    if file.endswith("json"):  # of a description most bits change nothing
+        assert lines
+    else:
+        assert all(file in line for line in told)
+        assert len(told) > len(lines) / 2
 
 
 @pytest.mark.parametrize("file", FILES)
