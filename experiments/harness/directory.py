@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -151,6 +151,22 @@ def stamp() -> str:
     """A name that sorts by time and is taken by nobody else."""
     now = datetime.datetime.now(datetime.UTC)
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def newest(places: Iterable[Path], wanted: Any) -> Path | None:
+    """The directory with the newest stamp, of those whose file says what is wanted.
+
+    Args:
+      places: of the files, JSON objects; what cannot be read is none.
+      wanted: the object.
+    """
+    found = []
+    for path in places:
+        with contextlib.suppress(CommandError, OSError):
+            if read_json(path) == wanted:
+                second = path.parent.name.rpartition("-")[0]
+                found.append((second, path.stat().st_mtime_ns, path.parent))
+    return max(found)[-1] if found else None
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -83,7 +83,9 @@ class EventFiles:
         """Adds what the run has found: the content of its result.json."""
         self._result = result
         self._write([_measured(result)])
-        self._write_summaries("", _about(result))
+        event_of = _library("proto.event_pb2").Event
+        about = [event_of(wall_time=self._began, summary=e) for e in _about(result)]
+        self._append("", about)
 
     def close(self) -> None:
         """Has chunks that were told again with other values shown as the last ones."""
@@ -129,11 +131,6 @@ class EventFiles:
             files.setdefault(point.run, []).append(event)
         for run, events in files.items():
             self._append(run, events)
-
-    def _write_summaries(self, run: str, summaries: Sequence[Any]) -> None:
-        event_of = _library("proto.event_pb2").Event
-        events = [event_of(wall_time=self._began, summary=each) for each in summaries]
-        self._append(run, events)
 
     def _append(self, run: str, events: Sequence[Any]) -> None:
         path = self._folder / run / self._name

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments.harness.exits import USAGE, CommandError
 from experiments.harness.modules import Scalar
-from experiments.harness.options import Option, nearest
+from experiments.harness.options import Option, as_word, nearest
 
 SWEPT = ("seed", "num_seeds", "data")  # beside the fields of a Config
 MOST_CELLS = 1000
@@ -68,19 +68,14 @@ def text(grid: Grid) -> str:
 
 def label(cell: Mapping[str, Scalar]) -> str:
     """A cell in words: rate=0.1 width=8."""
-    return " ".join(f"{name}={shown(value)}" for name, value in cell.items())
-
-
-def shown(value: Scalar) -> str:
-    """A value as a flag has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return " ".join(f"{name}={as_word(value)}" for name, value in cell.items())
 
 
 def _quoted(value: Scalar) -> str:
-    word = shown(value)
-    quote = '"' if "'" in word else "'"
-    plain = _VALUE.fullmatch(word)
-    return word if plain and plain[3] == word else f"{quote}{word}{quote}"
+    given = as_word(value)
+    quote = '"' if "'" in given else "'"
+    plain = _VALUE.fullmatch(given)
+    return given if plain and plain[3] == given else f"{quote}{given}{quote}"
 
 
 def _words(text: str, place: int, name: str) -> tuple[list[str], int]:

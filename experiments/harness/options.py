@@ -78,6 +78,11 @@ def whole(least: float = -math.inf, most: float = math.inf) -> Callable[[str], i
     return convert
 
 
+def as_word(value: Any) -> str:
+    """A value as a flag has it: true, not True."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _finite(word: str) -> float:
     value = float(word)
     if not math.isfinite(value):

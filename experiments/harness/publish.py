@@ -21,7 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness import directory, modules, replay, strict_json, table
+from experiments.harness import (
+    directory,
+    modules,
+    options,
+    replay,
+    strict_json,
+    table,
+)
 from experiments.harness.claims import Claim
 from experiments.harness.environment import REPOSITORY
 from experiments.harness.exits import UNUSABLE, CommandError
@@ -124,7 +131,7 @@ def differing(result: Record, folder: Path = modules.FOLDER) -> str:
         defaults["data"] = experiment.data[0]
     given = {name: result["config"].get(name, defaults[name]) for name in defaults}
     return " ".join(
-        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
+        f"--{name}={options.as_word(value)}"
         for name, value in given.items()
         if value != defaults[name]
     )

@@ -92,8 +92,7 @@ def request_of(run: Path, config: Record, folder: Path) -> flags.Request:
     words = [f"--exp={name}"]
     for field, value in config.items():
         if field != "experiment" and value is not None:
-            word = str(value).lower() if isinstance(value, bool) else value
-            words.append(f"--{field}={word}")
+            words.append(f"--{field}={options.as_word(value)}")
     try:
         command = flags.parse(words, folder)
     except CommandError as error:

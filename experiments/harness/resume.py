@@ -58,15 +58,9 @@ def resume(
 
 def latest(request: flags.Request) -> Path | None:
     """The newest run under OUT of this experiment and config, or None."""
+    runs = Path(request.out) / request.experiment.name
     wanted = json.loads(json.dumps(request.named))
-    found = []
-    for run in (Path(request.out) / request.experiment.name).glob("*"):
-        path = run / directory.CONFIG
-        with contextlib.suppress(CommandError, OSError):  # of a run that is none
-            if directory.read_json(path) == wanted:
-                second = run.name.rpartition("-")[0]
-                found.append((second, path.stat().st_mtime_ns, run))
-    return max(found)[-1] if found else None
+    return directory.newest(runs.glob(f"*/{directory.CONFIG}"), wanted)
 
 
 def go_on(

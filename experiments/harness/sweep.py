@@ -21,6 +21,7 @@ from experiments.harness import (
     exits,
     flags,
     grid,
+    options,
     resume,
     strict_json,
     sweep_table,
@@ -81,7 +82,7 @@ def resumed(
         swept = grid.text(named["grid"])
         words = [f"--exp={config.pop('experiment')}", f"--sweep={swept}"]
         words += [
-            f"--{name}={grid.shown(value)}"
+            f"--{name}={options.as_word(value)}"
             for name, value in config.items()
             if value is not None
         ]
@@ -113,15 +114,9 @@ def _new(sweep: flags.Sweep) -> Path:
 def _latest(sweep: flags.Sweep) -> Path | None:
     """The newest sweep under OUT of this experiment, config and grid, or None."""
     request = sweep.cells[0]
+    sweeps = Path(request.out) / request.experiment.name
     wanted = json.loads(strict_json.dumps({"version": VERSION, **sweep.named}))
-    found = []
-    folder = Path(request.out) / request.experiment.name
-    for path in folder.glob(f"{PREFIX}*/{directory.SWEEP}"):
-        with contextlib.suppress(CommandError, OSError):  # of a sweep that is none
-            if directory.read_json(path) == wanted:
-                second = path.parent.name.rpartition("-")[0]
-                found.append((second, path.stat().st_mtime_ns, path.parent))
-    return max(found)[-1] if found else None
+    return directory.newest(sweeps.glob(f"{PREFIX}*/{directory.SWEEP}"), wanted)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import directory, flags, grid, modules, resume, strict_json
+from experiments.harness import (
+    directory,
+    flags,
+    grid,
+    modules,
+    options,
+    resume,
+    strict_json,
+)
 from experiments.harness import table as tables
 from experiments.harness.exits import CommandError
 
@@ -83,7 +91,7 @@ def text(found: Record, study: Path) -> str:
         for each in found["cells"]:
             if claim := _claim_of(each, name):
                 values = [
-                    grid.shown(value) or "''" for value in each["values"].values()
+                    options.as_word(value) or "''" for value in each["values"].values()
                 ]
                 measured = claim["measured"], claim["verdict"]
                 rows.append((name, claim["rule"], *values, *measured))
@@ -169,7 +177,8 @@ def _page(
         summary=summary(found),
         found=found,
         labels=[
-            list(map(grid.shown, cell["values"].values())) for cell in found["cells"]
+            list(map(options.as_word, cell["values"].values()))
+            for cell in found["cells"]
         ],
         verdicts=tables.VERDICTS,
         heads=_heads(found["grid"]),
@@ -193,7 +202,7 @@ def _words(found: Record, experiment: modules.Experiment) -> str:
     words = [f"--exp={experiment.name}"]
     for name, value in found["config"].items():
         if name != "experiment" and value is not None and defaults.get(name) != value:
-            words.append(f"--{name}={shlex.quote(grid.shown(value))}")
+            words.append(f"--{name}={shlex.quote(options.as_word(value))}")
     swept = grid.text(found["grid"])
     is_plain = not set('"$`\\!') & set(swept)  # to a shell, within double quotes
     quoted = f'"{swept}"' if is_plain else shlex.quote(swept)
@@ -206,7 +215,7 @@ def _heads(swept: grid.Grid) -> list[dict[str, Any]]:
     columns = math.prod(map(len, swept.values()))
     for name, values in swept.items():
         span = columns // (before * len(values))
-        labels = [grid.shown(value) for value in values] * before
+        labels = [options.as_word(value) for value in values] * before
         heads.append({"name": name, "labels": labels, "span": span})
         before *= len(values)
     return heads

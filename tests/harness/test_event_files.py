@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from experiments.harness import directory, event_files
-from tests.faults.study import SOURCE
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -32,12 +31,7 @@ WORDS = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return toys.write(tmp_path / "experiments", "study", SOURCE)
-
-
-def only(out: Path) -> Path:
-    (run,) = out.glob("study/*")
-    return run
+    return toys.study(tmp_path)
 
 
 def read(run: Path, name: str) -> Any:
@@ -81,7 +75,7 @@ def assert_shown(run: Path) -> None:
 
 def test_curves_claims_and_config_of_a_run(launch: Launch, out: Path):
     assert launch(*WORDS, "--tensorboard", f"--out={out}").code == 0
-    run = only(out)
+    run = toys.only(out)
     assert_shown(run)
     (claim,) = json.loads((run / "result.json").read_text())["claims"]
     found = read(run, "")
@@ -99,7 +93,7 @@ def test_curves_claims_and_config_of_a_run(launch: Launch, out: Path):
 def test_a_resumed_run_shows_every_point_once(launch: Launch, out: Path):
     words = (*WORDS, "--tensorboard", f"--out={out}", "--signals=15 2")
     assert launch(*words).code == 143
-    run = only(out)
+    run = toys.only(out)
     assert [step for step, _ in curves(run, 0)["d/loss"]] == [10, 20, 30]
     # As a kill leaves it: a chunk that no checkpoint has, and a torn record.
     for state in run.glob("checkpoints/d-*/3/**/d/*"):
@@ -115,7 +109,7 @@ def test_a_resumed_run_shows_every_point_once(launch: Launch, out: Path):
 
 def test_a_finished_run_is_given_event_files_later(launch: Launch, out: Path):
     assert launch(*WORDS, f"--out={out}").code == 0
-    run = only(out)
+    run = toys.only(out)
     assert not (run / "tensorboard").exists()
     for _ in range(2):
         assert launch(f"--resume={run}", "--tensorboard").code == 0

@@ -8,7 +8,6 @@ import pytest
 
 from experiments.harness import directory, events
 from experiments.harness.exits import CommandError
-from tests.faults.study import SOURCE
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -44,7 +43,7 @@ def _is_by_seed(values: Any) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return toys.write(tmp_path / "experiments", "study", SOURCE)
+    return toys.study(tmp_path)
 
 
 def test_every_event_of_a_run_that_was_ended_and_resumed_obeys_the_schema(

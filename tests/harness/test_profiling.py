@@ -10,7 +10,6 @@ import pytest
 
 from experiments.harness import directory, profiling
 from experiments.harness.lab import Lab
-from tests.faults.study import SOURCE
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -20,12 +19,7 @@ LARGEST = 5_000_000  # bytes; viewers open ten times as many
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return toys.write(tmp_path / "experiments", "study", SOURCE)
-
-
-def only(out: Path) -> Path:
-    (run,) = out.glob("study/*")
-    return run
+    return toys.study(tmp_path)
 
 
 def events(trace: Path) -> list[dict]:
@@ -38,7 +32,7 @@ def test_a_profile_holds_steps_after_compilation_and_changes_no_bit(
 ):
     ended = launch(*WORDS, "--profile", f"--out={out}")
     assert ended.code == 0
-    run = only(out)
+    run = toys.only(out)
     (trace,) = run.glob("profile/plugins/profile/*/perfetto_trace.json.gz")
     assert f"profile {trace}\n" in ended.out
     (told,) = [e for e in directory.read_log(run) if e["event"] == "profile"]

@@ -18,16 +18,11 @@ TERMINATED = "--signals=15 3"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return toys.write(tmp_path / "experiments", "study", SOURCE)
+    return toys.study(tmp_path)
 
 
 def digest(run: Path) -> str:
     return json.loads((run / "result.json").read_text())["metrics_digest"]
-
-
-def only(out: Path) -> Path:
-    (run,) = out.glob("study/*")
-    return run
 
 
 def last_line(text: str) -> str:
@@ -43,7 +38,7 @@ def ended_at(launch: Launch, out: Path, *words: str) -> Path:
     """A run that SIGTERM has ended in the fourth chunk of its third training."""
     ended = launch("--exp=study", TERMINATED, f"--out={out}", *words)
     assert (ended.code, last_line(ended.err)) == (143, "launch.py: terminated\n")
-    run = only(out)
+    run = toys.only(out)
     assert ended.out.endswith(f"resume  python launch.py --resume={run}\n")
     return run
 
@@ -67,8 +62,8 @@ def expected(
         with monkeypatch.context() as patch:
             patch.setattr(kept, "SHARE", 0.0)  # of the time: nothing is affordable
             assert launch("--exp=study", f"--out={out}").code == 0
-        assert not (only(out) / "checkpoints").exists()
-        whole["digest"] = digest(only(out))
+        assert not (toys.only(out) / "checkpoints").exists()
+        whole["digest"] = digest(toys.only(out))
     return whole["digest"]
 
 
@@ -102,12 +97,12 @@ def test_an_interrupted_run_is_resumed_as_the_latest(
     assert launch(*words).code == 130
     done = launch(*words)
     assert done.code == 0
-    run = only(out)
+    run = toys.only(out)
     assert digest(run) == expected
     again = launch(*words)
     assert again.code == 0
     assert again.out == done.out[done.out.index("claim ") :]
-    assert only(out) == run
+    assert toys.only(out) == run
     assert launch(*words, "--chunks=5").code == 0  # another config is another run
     assert len(list(out.glob("study/*"))) == 2
     assert launch(f"--resume={run}").out == again.out
@@ -244,7 +239,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_states(
     told = "launch.py: not finite: the loss of d, seed 0, is nan at step 60\n"
     ended = launch(*words)
     assert (ended.code, last_line(ended.err)) == (4, told)
-    run = only(out)
+    run = toys.only(out)
     (kept_states,) = run.glob("checkpoints/d-*/*")
     assert kept_states.name == "6"
     again = launch(f"--resume={run}")
@@ -273,7 +268,7 @@ def test_a_disk_that_is_full_when_a_state_is_kept_ends_the_run(
         patch.setattr(kept.checkpoints, "save", full)
         ended = launch("--exp=study", ALL, f"--out={out}", "--signals=15 99")
     assert ended.code == 5
-    run = only(out)
+    run = toys.only(out)
     told = f"launch.py: No space left on device: {run}/checkpoints/"
     assert last_line(ended.err).startswith(told)
     assert launch(f"--resume={run}").code == 0

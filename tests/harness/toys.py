@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.faults.study import SOURCE as STUDY
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SOURCE = '''"""Does a toy do what toys do?
@@ -181,6 +183,17 @@ class Ended(NamedTuple):
 
 
 Launch = Callable[..., Ended]
+
+
+def study(tmp_path: Path) -> Path:
+    """A folder of experiments with the one that trains."""
+    return write(tmp_path / "experiments", "study", STUDY)
+
+
+def only(out: Path) -> Path:
+    """The only run of that one."""
+    (run,) = out.glob("study/*")
+    return run
 
 
 def write(folder: Path, name: str = "toy", source: str = SOURCE) -> Path:
