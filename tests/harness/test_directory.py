@@ -1,6 +1,7 @@
 """Run directories: whole files, or none; one run at a time."""
 
 import fcntl
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -110,3 +111,22 @@ def _wait_for(seen: Callable[[], object]) -> None:
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_newest_stamp_is_found_of_those_that_say_what_is_wanted(tmp_path: Path):
+    """Of two in one second the one that was written last."""
+    said = {
+        "20260101-000001-bbbbbb": '{"a": 1}',
+        "20260101-000001-aaaaaa": '{"a": 1}',
+        "20250101-000000-cccccc": '{"a": 1}',
+        "20270101-000000-dddddd": '{"a": 2}',
+        "20280101-000000-eeeeee": '{"a": ',
+    }
+    for moment, (name, text) in enumerate(said.items()):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "config.json"
+        path.write_text(text)
+        os.utime(path, (moment, moment))
+    found = directory.newest(tmp_path.glob("*/config.json"), {"a": 1})
+    assert found == tmp_path / "20260101-000001-aaaaaa"
+    assert directory.newest(tmp_path.glob("*/config.json"), {"a": 3}) is None
