@@ -28,8 +28,11 @@ PUBLISHED = {
 PUBLISHED_CHANCE = (10.0, 10.0, 1 / 6, 10 * np.log(8) / 1020)
 
 
+HEARD = "heard"  # the 8x8 digits row by row, where the task is another data set's
+
+
 class Result(NamedTuple):
-    """One net on one task; `name` is the task's as it is asked for."""
+    """One net on one task; `name` is the task's as it is asked for, or `HEARD`."""
 
     net: Net
     name: str
@@ -49,11 +52,13 @@ def net_metrics(results: Results) -> Metrics:
         params-over-dilated/NET-TASK [1] of every net, trained or not.
     """
     metrics = {}
-    for name, task in {each.name: each.task for each in results.values()}.items():
+    tasks = {each.name: each.task for each in results.values()}
+    hears = HEARD if HEARD in tasks else "sequential"
+    for name, task in tasks.items():
         if name in MADE:
             metrics |= _shares(name, task)
     for arm, (net, task_name, task, trained) in results.items():
-        if task_name == "sequential" and net.name in RECURRENT:
+        if task_name == hears and net.name in RECURRENT:
             metrics[f"digits-right/{net.name}"] = trained.right[:, -1, 1]
         if task_name not in MADE:
             continue

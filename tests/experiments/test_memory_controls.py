@@ -1,16 +1,20 @@
 """The control of recurrent nets: one that is deaf to its input has to fail it."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from cnn_jax.data import Split
+from experiments import long_range_memory
 from experiments.harness.lab import Lab
 from experiments.harness.seeds import keys
 from experiments.harness.verdicts import judge, judge_controls
 from experiments.long_range_memory import CLAIMS, nets, training
-from experiments.long_range_memory.results import Result, net_metrics
+from experiments.long_range_memory.results import HEARD, Result, net_metrics
 from experiments.long_range_memory.tasks import problem
 from tests.experiments.memory_cases import COPY
 
@@ -87,3 +91,42 @@ def test_a_run_without_digits_says_which_control_is_missing():
     assert "task sequential" in control.statement
     del results["rnn-copy"]
     assert "needs --nets=rnn --tasks=copy,sequential" in verdict(results)[1]
+
+
+@pytest.mark.parametrize(("heard", "verdict"), [(30.0, "supported"), (19.0, "refuted")])
+def test_where_images_are_others_the_small_digits_alone_decide(heard, verdict):
+    results = seen((100 - heard,) * 5)  # of the run's own images
+    results[f"rnn-{HEARD}"] = seen((heard,) * 5)["rnn-sequential"]._replace(name=HEARD)
+    assert control_of(results).verdict == verdict
+
+
+def test_recurrent_nets_read_the_small_digits_beside_other_images(monkeypatch):
+    """With one step each; the trainings and their data are recorded."""
+    fitted = []
+
+    def train(keys, lab, net, task, sets, steps, learning_rate, label):
+        fitted.append((label, task.length, learning_rate))
+        blind = np.ones((len(keys), training.LOOKS, 2))
+        return training.Trained(np.zeros((len(keys), 1)), blind, blind, np.ones(2))
+
+    monkeypatch.setattr(long_range_memory, "train", train)
+    lab = Lab("mnist", None, lambda *_, **__: None, lambda *_: None)
+    images = np.zeros((20, 28, 28, 1), np.float32), np.arange(20) % 10
+    small = LAB.data()
+
+    def data(name=None):
+        if name == "digits":
+            return small
+        test = Split(*(each[:10] for each in images))
+        return dataclasses.replace(small, train=Split(*images), test=test)
+
+    monkeypatch.setattr(lab, "data", data)
+    config = long_range_memory.Config(nets="rnn,shallow", tasks="sequential")
+    metrics = long_range_memory.run(keys(0, 2), config, lab)
+    rates = training.LEARNING_RATES
+    assert sorted(fitted) == [
+        ("rnn, heard", 64, rates["digits"]["rnn"]),
+        ("rnn, sequential", 784, rates["mnist"]["rnn"]),
+        ("shallow, sequential", 784, rates["mnist"]["shallow"]),
+    ]
+    assert "digits-right/rnn" in metrics
