@@ -21,20 +21,67 @@ def test_an_infinity_is_a_norm_of_infinity():
         np.testing.assert_allclose(pooled, [jnp.inf, 2 * 2 ** (1 / p)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("size", [1e-30, 1e30])
+@jax.jit
+def norms_and_gradients(x):
+    """Of a whole image of 2x2, by p."""
+
+    def both(x, p):
+        return ops.lp_pool(x, p, (2, 2)).ravel(), ops.global_lp_pool(x, p).ravel()
+
+    def pulled(x, p):
+        norms, pull = jax.vjp(lambda x: jnp.stack(both(x, p)).astype(jnp.float32), x)
+        return norms, pull(jnp.ones_like(norms))[0]
+
+    return {p: pulled(x, p) for p in (2, 3.5, 8, 40)}
+
+
+# Above 8.5e37 the inverse in float32 is below the least normal number.
+@pytest.mark.parametrize("size", [1e-30, 1e30, 8e37, 9e37, 1.6e38])
 def test_powers_neither_overflow_nor_vanish(size):
     inputs = jnp.full((1, 2, 2, 1), size, jnp.float32)
+    for p, (norms, gradient) in norms_and_gradients(inputs).items():
+        np.testing.assert_allclose(norms, size * 4 ** (1 / p), rtol=1e-6)
+        np.testing.assert_allclose(gradient, 2 * 4 ** (1 / p - 1), rtol=1e-6)
+
+
+def test_norms_of_bfloat16_reach_the_end_of_its_range():
+    inputs = jnp.full((1, 2, 2, 1), 1e38, jnp.bfloat16)
+    for p, (norms, _) in norms_and_gradients(inputs).items():
+        np.testing.assert_allclose(norms, 1e38 * 4 ** (1 / p), rtol=1e-2)
+
+
+@pytest.mark.parametrize(("p", "size"), [(3, 4e-7), (4, 2e-5)])
+def test_second_derivatives_are_right_down_to_the_limit_that_is_told(p, size):
+    inputs = jnp.asarray([size, 2 * size, 1.0, 0.5])
+
+    def first(x):
+        return ops.lp_pool(x[None, :, None], p, (2,), 2)[0, 0, 0]
+
+    found = jax.jit(jax.hessian(first))(inputs)[0, 1]
+    a, b = size, 2 * size
+    norm = (a**p + b**p) ** (1 / p)
+    expected = (1 - p) * (a * b) ** (p - 1) * norm ** (1 - 2 * p)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_gradients_of_infinities_and_of_nan_are_as_told():
+    nan = jnp.asarray([jnp.nan, 1.0, jnp.nan, 2.0])[None, :, None]
 
     @jax.jit
-    def norms(x):
-        return {
-            p: (ops.lp_pool(x, p, (2, 2)), ops.global_lp_pool(x, p))
-            for p in (2, 3.5, 8, 40)
-        }
+    def gradients(x):
+        pools = (
+            lambda x: ops.max_pool(x, (4,)),
+            ops.global_max_pool,
+            lambda x: ops.adaptive_max_pool(x, (1,)),
+            lambda x: ops.fractional_max_pool(x, (1,)),
+        )
+        return [
+            jax.grad(lambda x, pool=pool: pool(x).sum())(x).ravel() for pool in pools
+        ]
 
-    for p, both in norms(inputs).items():
-        for norm in both:
-            np.testing.assert_allclose(norm, size * 4 ** (1 / p), rtol=1e-6)
+    none, first = [0, 0, 0, 0], [1, 0, 0, 0]
+    expected = [none, first, first, none]
+    np.testing.assert_array_equal(gradients(nan), expected)
 
 
 def test_a_large_exponent_nears_the_maximum():

@@ -119,6 +119,14 @@ def test_without_a_key_fractional_pooling_is_regular():
     )
 
 
+@pytest.mark.parametrize(
+    ("length", "shares"), [(3, [1 / 4, 1 / 4, 1 / 2]), (4, [1 / 4] * 4)]
+)
+def test_equal_maxima_of_a_fractional_region_share_in_pairs(length, shares):
+    pool = jax.grad(lambda x: ops.fractional_max_pool(x, (1,)).sum())
+    np.testing.assert_array_equal(pool(jnp.ones((1, length, 1))).ravel(), shares)
+
+
 def test_k_max_pooling_keeps_the_order_of_what_it_keeps():
     inputs = draw(3, 7, 2)
     inputs[0, 1], inputs[0, 4] = 2, 2  # equal values: the first are kept

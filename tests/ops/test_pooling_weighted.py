@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import stats
 
 from cnn_jax import ops
@@ -123,10 +124,14 @@ def test_testing_takes_the_contraharmonic_mean_between_mean_and_maximum():
 
 
 def test_huge_and_tiny_values_and_zeros_are_weighted_like_others():
-    sizes = np.asarray([1e-30, 1.0, 1e30], np.float32)
+    sizes = np.asarray([1e-30, 1.0, 1e30, 2e37], np.float32)
     inputs = sizes[:, None, None, None] * WINDOW[..., None]
-    pooled = ops.stochastic_pool(inputs, (2, 2)).ravel()
-    np.testing.assert_allclose(pooled, sizes * np.float32(26 / 8), rtol=1e-6)
+    pool = jax.jit(lambda x: ops.stochastic_pool(x, (2, 2)))
+    np.testing.assert_allclose(
+        pool(inputs).ravel(), sizes * np.float32(26 / 8), rtol=1e-6
+    )
+    largest = pool(np.full((1, 2, 2, 1), 1.6e38, np.float32))
+    np.testing.assert_allclose(largest, 1.6e38, rtol=1e-6)
 
     @jax.jit
     def values_and_gradients(x):
@@ -196,6 +201,35 @@ def test_a_mixture_draws_one_of_both_for_each_image_and_channel():
     assert stats.binomtest(int(is_largest.sum()), 2000, 0.25).pvalue > 1e-4
     np.testing.assert_array_equal(each[..., 1::2], largest[..., 1::2])
     np.testing.assert_array_equal(each[..., ::2], mean[..., ::2])
+
+
+@pytest.mark.parametrize(
+    ("values", "largest", "mean"),
+    [([np.inf, 1], np.inf, np.inf), ([-np.inf, 1], 1, -np.inf)],
+)
+def test_a_side_without_a_share_has_no_part_in_the_mixture(values, largest, mean):
+    # Beyond the inputs lie -inf for the maximum and zeros for the mean.
+    inputs = jnp.asarray(values, jnp.float32)[None, :, None]
+
+    @jax.jit
+    def pools(share):
+        return ops.mixed_pool(inputs, share, (2,), 1, ((0, 3),)).ravel()
+
+    np.testing.assert_array_equal(pools(1.0), [largest, 1, -np.inf, -np.inf])
+    np.testing.assert_array_equal(pools(0.0), [mean, 0.5, 0, 0])
+
+
+def test_gradients_of_a_mixture_pass_by_a_side_without_a_share():
+    inputs = jnp.asarray([1.0, 3.0])[None, :, None]
+
+    def mixed(inputs, share):
+        return ops.mixed_pool(inputs, share, (2,), 1, ((0, 2),)).sum()
+
+    gradients = jax.jit(jax.grad(mixed, (0, 1)))
+    to_inputs, to_share = gradients(inputs, 0.0)
+    np.testing.assert_array_equal(to_inputs.ravel(), [0.5, 1])
+    # Windows [1, 3], [3, 0] and the padding alone, whose maximum is −∞.
+    np.testing.assert_allclose(to_share, (3 - 2) + (3 - 1.5))
 
 
 def test_weighted_pools_take_narrow_whole_and_empty_inputs_and_map():

@@ -3,7 +3,8 @@
     m = max |x|,   ‖x‖_p = m · (Σ (|x| / m)^p)^(1/p)
                          = m · exp(log(Σ exp(p · log(|x| / m))) / p)
 
-m is a constant to differentiation: the norm does not depend on it, whatever it is. The
+m is a constant to differentiation: the norm does not depend on it, whatever it is, so
+that a little less than max |x| does where its inverse would be no normal number. The
 first form is faster, the second also sums terms that are far too small for the first.
 """
 
@@ -18,14 +19,24 @@ _LOG_OF_ZERO = -1e30
 
 def check_exponent(p: float) -> None:
     """Raises ValueError unless 1 <= p < ∞: below 1 it is no norm."""
-    if not 1 <= p < math.inf:
+    try:
+        within = bool(1 <= p < math.inf)
+    except TypeError:  # no real number, or one that is not known yet
+        within = False
+    if not within:
         raise ValueError(f"p: expected 1 <= p < inf, got {p!r}")
 
 
 def scale_of(largest: Array) -> Array:
-    """m, or 1 where dividing by it has no meaning (0, infinity, NaN)."""
+    """m, or 1 where dividing by it has no meaning (0, infinity, NaN).
+
+    At most 2^125 in float32, an eighth of the range: XLA may multiply by 1 / m instead
+    of dividing, and CPUs flush an inverse below the least normal number to 0.
+    """
     usable = (largest > 0) & (largest < math.inf)
-    return lax.stop_gradient(jnp.where(usable, largest, 1))
+    invertible = float(0.5 / jnp.finfo(largest.dtype).tiny)
+    scale = jnp.minimum(largest, invertible)
+    return lax.stop_gradient(jnp.where(usable, scale, 1))
 
 
 def power(values: Array, p: float) -> Array:

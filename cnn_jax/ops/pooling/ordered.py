@@ -1,5 +1,7 @@
 """Pools of the largest values of a sequence, in the order in which they came."""
 
+import operator
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -22,22 +24,15 @@ def k_max_pool(inputs: ArrayLike, k: int, axis: int = -2) -> Array:
       The inputs' shape with k in place of T, in the inputs' dtype.
 
     Raises:
-      ValueError: no such axis, or k out of range.
+      ValueError: no such axis, or a k that is no integer or out of range.
 
     Reference:
       Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for
       modelling sentences, 2014.
     """
     inputs = jnp.asarray(inputs)
-    if not -inputs.ndim <= axis < inputs.ndim:
-        raise ValueError(
-            f"axis: expected one of inputs of shape {inputs.shape}, got {axis}"
-        )
-    length = inputs.shape[axis]
-    if k not in range(1, length + 1):
-        raise ValueError(
-            f"k: expected an integer from 1 to the axis's size {length}, got {k}"
-        )
+    length = _length(inputs, axis)
+    k = _up_to(length, k, f"k: expected an integer from 1 to the axis's size {length}")
     rows = jnp.moveaxis(inputs, axis, -1)
     flat = rows.reshape(-1, length) if rows.size else rows.reshape(0, length)
     _, places = lax.top_k(lax.stop_gradient(flat), k)
@@ -70,20 +65,44 @@ def dynamic_k_max_pool(
       The inputs' shape with k in place of T, in the inputs' dtype.
 
     Raises:
-      ValueError: layer or k_top out of range.
+      ValueError: no such axis, or a layer or k_top that is no integer or out of
+        range.
 
     Reference:
       Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for
       modelling sentences, 2014.
     """
     inputs = jnp.asarray(inputs)
-    if layer not in range(1, num_layers + 1):
-        raise ValueError(f"layer: expected from 1 to {num_layers}, got {layer}")
-    length = inputs.shape[axis]
-    if k_top not in range(1, length + 1):
-        raise ValueError(
-            f"k_top: expected an integer from 1 to the axis's size {length}, "
-            f"got {k_top}"
-        )
-    share = -(-(num_layers - layer) * length // num_layers)
+    length = _length(inputs, axis)
+    layers = _index(num_layers)
+    layer = _up_to(layers, layer, f"layer: expected an integer from 1 to {num_layers}")
+    expected = f"k_top: expected an integer from 1 to the axis's size {length}"
+    k_top = _up_to(length, k_top, expected)
+    share = -(-(layers - layer) * length // layers)
     return k_max_pool(inputs, max(k_top, share), axis)
+
+
+def _length(inputs: Array, axis: int) -> int:
+    if not hasattr(axis, "__index__") or axis not in range(-inputs.ndim, inputs.ndim):
+        raise ValueError(
+            f"axis: expected one of inputs of shape {inputs.shape}, got {axis!r}"
+        )
+    return inputs.shape[axis]
+
+
+def _up_to(last: int, value: int, expected: str) -> int:
+    number = _index(value)
+    if not 1 <= number <= last:
+        raise ValueError(f"{expected}, got {value!r}")
+    return number
+
+
+def _index(value: int) -> int:
+    """A whole number of any integer type as an int; 0, never right here, if it is none.
+
+    2.0 is equal to 2 and no index.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        return 0

@@ -112,8 +112,12 @@ def _energies(inputs: Array, strides: tuple[int, ...]) -> Array:
     wide = inputs.astype(accumulator(inputs.dtype))
     axes = tuple(range(1, inputs.ndim - 1))
     largest = jnp.max(jnp.max(abs(wide), axis=axes), axis=1)
-    scale = scale_of(largest).reshape(-1, *(1,) * (inputs.ndim - 1))
-    energies = (jnp.square(wide / scale) * levels).astype(jnp.int32)
+    # An eighth of both is the same quotient, and a scale that has not to be cut.
+    eighth = jnp.where(largest > 1, 0.125, 1).astype(wide.dtype)
+    column = (-1, *(1,) * (inputs.ndim - 1))
+    scale = scale_of(largest * eighth).reshape(column)
+    quotients = wide * eighth.reshape(column) / scale
+    energies = (jnp.square(quotients) * levels).astype(jnp.int32)
     return jnp.sum(_grids(_sum_channels(energies), strides), axis=2, dtype=jnp.int32)
 
 

@@ -24,7 +24,8 @@ def adaptive_max_pool(inputs: ArrayLike, output_shape: Sequence[int]) -> Array:
         y[n, i, c] = max_p inputs[n, p, c],   ⌊i·size/o⌋ <= p < ⌈(i + 1)·size/o⌉
 
     Regions overlap by a position where o does not divide the size, and none is empty:
-    o may exceed the size. Equal maxima share the gradient equally, axis by axis.
+    o may exceed the size. Equal maxima share the gradient equally, axis by axis. NaN
+    wins, and the first one has the gradient.
 
     Args:
       inputs: [..., *spatial, C].
@@ -139,8 +140,8 @@ def spatial_pyramid_pool(
             "inputs: expected [N, *spatial, C] with 1 to 3 spatial axes, "
             f"got shape {inputs.shape}"
         )
-    if not levels:
-        raise ValueError("levels: expected at least one, got none")
+    if not isinstance(levels, Sequence) or not levels:
+        raise ValueError(f"levels: expected integers, at least one, got {levels!r}")
     numbers = canonical(levels, len(levels), "levels")
     pooled = [pool(inputs, (level,) * (inputs.ndim - 2)) for level in numbers]
     return jnp.concatenate(
@@ -162,7 +163,10 @@ def fractional_max_pool(
         b_i = ⌊α·(i + u)⌋ − ⌊α·u⌋,   α = size / o,   u ~ U[0, 1)
 
     so that b_0 = 0, b_o = size, and lengths are ⌊α⌋ or ⌈α⌉. One draw of u per axis
-    serves all images and channels. Equal maxima share the gradient as in `max_pool`.
+    serves all images and channels. Equal maxima share the gradient axis by axis, and
+    along an axis in pairs: neighbors halve it, then pairs of neighbors, an odd one
+    being left for the last; three equal ones get 1/4, 1/4 and 1/2. NaN wins, with
+    gradient 0.
 
     Args:
       inputs: [..., *spatial, C].

@@ -4,6 +4,7 @@ Shapes, strides and paddings as in `windowed`. A switch is the row-major index o
 position among the spatial axes of the unpadded inputs.
 """
 
+import operator
 from collections.abc import Sequence
 
 import jax
@@ -112,7 +113,13 @@ def max_unpool(
             f"switches: expected integers of the inputs' shape {inputs.shape}, "
             f"got {switches.dtype} of shape {switches.shape}"
         )
+    spatial_shape = _sizes(spatial_shape)
     rank = len(spatial_shape)
+    if inputs.ndim <= rank:
+        raise ValueError(
+            f"inputs: expected [..., {rank} spatial axes, C] for a spatial_shape of "
+            f"{rank}, got shape {inputs.shape}"
+        )
     batch_shape = inputs.shape[: inputs.ndim - rank - 1]
     whole = jax.ShapeDtypeStruct(
         (*batch_shape, *spatial_shape, inputs.shape[-1]), inputs.dtype
@@ -136,9 +143,22 @@ def max_unpool(
     if expected.shape != inputs.shape:
         raise ValueError(
             f"inputs: expected shape {expected.shape} for spatial_shape "
-            f"{tuple(spatial_shape)}, got {inputs.shape}"
+            f"{spatial_shape}, got {inputs.shape}"
         )
     return jax.linear_transpose(pick, whole)(inputs)[0]
+
+
+def _sizes(spatial_shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        sizes = tuple(operator.index(size) for size in spatial_shape)
+    except TypeError:
+        sizes = (-1,)
+    if min(sizes, default=-1) < 0:
+        raise ValueError(
+            "spatial_shape: expected integers >= 0, one per spatial axis, "
+            f"got {spatial_shape!r}"
+        )
+    return sizes
 
 
 def frame_outputs(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -71,12 +72,15 @@ def _widths(
 ) -> Sequence[float]:
     if sigma is None:
         return [size / 4 for size in window]
-    widths = sigma if isinstance(sigma, Sequence) else [sigma] * len(window)
-    if len(widths) != len(window) or not all(width > 0 for width in widths):
+    try:
+        widths = np.asarray(sigma, float)
+    except (TypeError, ValueError):
+        widths = np.zeros(())
+    if widths.shape not in ((), (len(window),)) or not np.all(widths > 0):
         raise ValueError(
             f"sigma: expected one number > 0 or {len(window)} of them, got {sigma!r}"
         )
-    return widths
+    return np.broadcast_to(widths, len(window)).tolist()
 
 
 def _gaussian(size: int, sigma: float) -> list[float]:
@@ -110,9 +114,9 @@ def stochastic_pool(
     compiled program: keep windows of draws below some hundred.
 
     Args:
-      inputs: [..., *spatial, C], finite and not negative. The values are checked where
-        they are known, outside of `jit` and other transformations; inside of them
-        negative ones count as 0.
+      inputs: [..., *spatial, C], not negative, finite and with finite sums of a
+        window. Negative ones are looked for where values are known, outside of `jit`
+        and other transformations; inside of them they count as 0.
       window_shape: one size per spatial axis.
       strides: s; no strides means stride 1.
       padding: as in `conv`; cells outside are zeros, which are never drawn.
@@ -166,7 +170,8 @@ def _check_not_negative(inputs: Array) -> None:
     if isinstance(inputs, jax.core.Tracer) or inputs.size == 0:
         return
     with jax.ensure_compile_time_eval():  # a constant inside of `jit` is known, too
-        least = float(jnp.min(inputs))
+        # Not the minimum of all, which is NaN where any value is.
+        least = float(jnp.min(jnp.where(inputs < 0, inputs, 0)))
     if least < 0:
         raise ValueError(
             f"inputs: expected values >= 0 to draw in proportion to, got {least}"
@@ -190,7 +195,8 @@ def mixed_pool(
 
     Without a key the share can be learned (Lee et al.); with one, each image's channel
     is pooled by one of both at random in training (Yu et al.), and without it by their
-    mean in testing. A draw has no gradient to the share.
+    mean in testing. A draw has no gradient to the share. A side whose m or 1 − m is 0
+    has no part in the output, an infinite one neither in the gradient to the share.
 
     Args:
       inputs: [..., *spatial, C].
@@ -226,6 +232,9 @@ def mixed_pool(
     if key is not None:
         drawn = (*inputs.shape[: -rank - 1], *(1,) * rank, inputs.shape[-1])
         share = jax.random.bernoulli(key, share, drawn).astype(share.dtype)
+    # An infinite side without a share, which padding may be, is no 0 · ∞.
+    largest = jnp.where((share == 0) & jnp.isinf(largest), 0, largest)
+    mean = jnp.where((share == 1) & jnp.isinf(mean), 0, mean)
     return (share * largest + (1 - share) * mean).astype(dtype)
 
 

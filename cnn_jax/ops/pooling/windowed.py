@@ -201,9 +201,11 @@ def lp_pool(
     Dividing by m changes no value and keeps the powers within range: in float32 values
     below 1e-9·m may count as 0. For p > 4, where that would not be enough, the sum is
     taken in logarithms, which is several times slower. The gradient is 0 where a window
-    is all zeros, and where a value is 0 (p = 1 included): never NaN. Second derivatives
-    at a zero value are exact for p >= 2; below 2, where they do not exist, they come
-    out as 0.
+    is all zeros, and where a value is 0 (p = 1 included): never NaN while the inputs,
+    and m times what is propagated back, are finite. Second derivatives at a zero value
+    are exact for p >= 2; below 2, where they do not exist, they come out as 0. For
+    2 < p <= 4 they overflow in float32 where a window's norm is below 1e-19^(1/p)·m,
+    5e-7·m at p = 3 and 2e-5·m at p = 4.
 
     Args:
       inputs: [..., *spatial, C].
