@@ -20,7 +20,7 @@ apart: the field is in input pixels everywhere, so one motion acts on every laye
                         linear interpolation; local, so borders stay at the border
 
 Layout: images and maps are [N, *spatial, C]; axes are counted from the first spatial
-one, 0.
+one, 0. Integers are taken, and their derivatives returned, as float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax.instruments.translations import real_dtype, slide, spatial_axes
+from cnn_jax.ops.dtypes import output_dtype
 
 Derivative = Callable[[jax.Array, int], jax.Array]
 Numbers = float | Sequence[float]
@@ -59,7 +60,7 @@ def fourier_derivative(inputs: jax.Array, axis: int) -> jax.Array:
         axis: spatial, from 0.
 
     Returns:
-        [N, *spatial, C] per pixel, in the dtype of `inputs`.
+        [N, *spatial, C] per pixel, in the dtype of `inputs`, float32 for integers.
 
     Raises:
         ValueError: no such spatial axis.
@@ -71,7 +72,8 @@ def fourier_derivative(inputs: jax.Array, axis: int) -> jax.Array:
     shape = [1] * inputs.ndim
     shape[position] = size
     spectrum = jnp.fft.fft(inputs.astype(dtype), axis=position) * factor.reshape(shape)
-    return jnp.fft.ifft(spectrum, axis=position).real.astype(inputs.dtype)
+    slope = jnp.fft.ifft(spectrum, axis=position).real
+    return slope.astype(output_dtype(inputs.dtype))
 
 
 def central_difference(
@@ -85,11 +87,12 @@ def central_difference(
         border: how the image goes on beyond its ends, as in `slide`.
 
     Returns:
-        [N, *spatial, C] per pixel.
+        [N, *spatial, C] per pixel, in the dtype of `inputs`, float32 for integers.
 
     Raises:
         ValueError: no such spatial axis, or an unknown border.
     """
+    inputs = inputs.astype(output_dtype(inputs.dtype))
     step = [0] * len(spatial_axes(inputs))
     step[_position(inputs, axis) - 1] = 1
     back = [-pixels for pixels in step]
@@ -218,9 +221,10 @@ def _offsets(inputs: jax.Array, center: Numbers | None) -> list[jax.Array]:
         shape = [1] * inputs.ndim
         shape[axis] = inputs.shape[axis]
         pixels = jnp.arange(inputs.shape[axis], dtype=real_dtype(inputs)) - start
-        offsets.append(pixels.reshape(shape).astype(inputs.dtype))
+        offsets.append(pixels.reshape(shape).astype(output_dtype(inputs.dtype)))
     return offsets
 
 
 def _total(terms: list[jax.Array], inputs: jax.Array) -> jax.Array:
-    return sum(terms, start=jnp.zeros_like(inputs))
+    zeros = jnp.zeros_like(inputs, dtype=output_dtype(inputs.dtype))
+    return sum(terms, start=zeros)

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.ops.dtypes import output_dtype
+
 Translation = Callable[[jax.Array, jax.Array], jax.Array]
 
 BORDER_NAMES = ("ZERO", "CIRCULAR", "REFLECT", "REPLICATE")
@@ -147,8 +149,8 @@ def crop(inputs: jax.Array, shift: Any, *, size: Sequence[int]) -> jax.Array:
         size: the spatial sizes of the crop, at most `full`.
 
     Returns:
-        [N, *size, C]. What a traced shift takes from outside is NaN (integers: their
-        smallest), never a border repeated unseen.
+        [N, *size, C]. What a traced shift takes from outside is NaN (of integers the
+        smallest, without a sign the largest), never a border repeated unseen.
 
     Raises:
         ValueError: sizes that do not fit, or a shift that is no integers or leads out
@@ -187,7 +189,8 @@ def _filter_spectrum(inputs: jax.Array, factors: list[jax.Array]) -> jax.Array:
         shape = [1] * inputs.ndim
         shape[axis] = inputs.shape[axis]
         spectrum = spectrum * factor.reshape(shape).astype(spectrum.dtype)
-    return jnp.fft.ifftn(spectrum, axes=axes).real.astype(inputs.dtype)
+    moved = jnp.fft.ifftn(spectrum, axes=axes).real
+    return moved.astype(output_dtype(inputs.dtype))
 
 
 def fourier_shift(inputs: jax.Array, shift: Any) -> jax.Array:
@@ -204,7 +207,7 @@ def fourier_shift(inputs: jax.Array, shift: Any) -> jax.Array:
         shift: [rank] pixels per spatial axis, fractions allowed; may be traced.
 
     Returns:
-        [N, *spatial, C] in the dtype of `inputs`.
+        [N, *spatial, C] in the dtype of `inputs`, float32 for integers.
 
     Raises:
         ValueError: `shift` does not hold one number per spatial axis.
@@ -230,7 +233,7 @@ def band_limit(inputs: jax.Array, cutoff: float = 0.5) -> jax.Array:
         cutoff: cycles per pixel, in (0, 0.5].
 
     Returns:
-        [N, *spatial, C] in the dtype of `inputs`.
+        [N, *spatial, C] in the dtype of `inputs`, float32 for integers.
     """
     factors = [
         jnp.abs(jnp.fft.fftfreq(inputs.shape[axis])) < cutoff

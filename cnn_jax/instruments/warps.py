@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cnn_jax.instruments.translations import continued, real_dtype, spatial_axes
+from cnn_jax.ops.dtypes import output_dtype
 
 
 def sample(
@@ -36,7 +37,8 @@ def sample(
         border: "ZERO", "CIRCULAR", "REFLECT" (the end not repeated) or "REPLICATE".
 
     Returns:
-        [N, *out, C] in the dtype of `inputs`, computed in float32 or float64.
+        [N, *out, C] in the dtype of `inputs`, float32 for integers; computed in
+        float32 or float64.
 
     Raises:
         ValueError: positions without one number per spatial axis, or an unknown border.
@@ -65,7 +67,7 @@ def sample(
             index, weight = index * size + source, weight * share
         values = jnp.take(flat, index, axis=1, mode="clip")
         total = total + values * weight[None, ..., None]
-    return total.astype(inputs.dtype)
+    return total.astype(output_dtype(inputs.dtype))
 
 
 def rotate(inputs: jax.Array, degrees: ArrayLike, *, border: str = "ZERO") -> jax.Array:
@@ -82,7 +84,7 @@ def rotate(inputs: jax.Array, degrees: ArrayLike, *, border: str = "ZERO") -> ja
         border: as in `sample`.
 
     Returns:
-        [N, H, W, C]; what turns out of the frame is lost.
+        [N, H, W, C], in a dtype as in `sample`; what turns out of the frame is lost.
 
     Raises:
         ValueError: not two spatial axes, an angle that is no scalar, or an unknown
@@ -115,7 +117,7 @@ def rescale(inputs: jax.Array, factor: Any, *, border: str = "ZERO") -> jax.Arra
         border: as in `sample`; it fills the margin where the factor is below 1.
 
     Returns:
-        [N, *spatial, C].
+        [N, *spatial, C], in a dtype as in `sample`.
 
     Raises:
         ValueError: no positive factor for every axis (the sign is not seen under a

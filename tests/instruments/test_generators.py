@@ -180,3 +180,22 @@ def test_what_generators_cannot_take_is_refused(images):
         scaling_generator(images, center=(1.0,))
     with pytest.raises(ValueError, match=r"expected inputs \[N, H, W, C\]"):
         rotation_generator(images[..., 0])
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("derivative", [fourier_derivative, central_difference])
+def test_integers_are_differentiated_in_single_precision(name, derivative):
+    whole = jax.random.randint(jax.random.key(5), (2, 6, 5, 1), 0, 256)
+    whole = whole.astype(jnp.uint8)  # differences of which wrap
+    generator = partial(GENERATORS[name], derivative=derivative)
+    found = generator(whole)
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, generator(whole.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize("derivative", [fourier_derivative, central_difference])
+def test_a_derivative_of_integers_alone_is_no_integer(derivative):
+    ramp = jnp.arange(8, 0, -1, dtype=jnp.uint8).reshape(1, 8, 1)
+    found = derivative(ramp, 0)
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, derivative(ramp.astype(jnp.float32), 0))

@@ -71,6 +71,15 @@ def test_a_traced_crop_out_of_the_image_is_not_a_number(images, shift, lost):
     )
 
 
+@pytest.mark.parametrize(("dtype", "lost"), [(jnp.int16, -32768), (jnp.uint8, 255)])
+def test_a_traced_crop_of_integers_out_of_the_image_takes_an_end_of_their_range(
+    dtype, lost
+):
+    row = jnp.ones((1, 4, 1), dtype)
+    moved = jax.jit(lambda shift: crop(row, shift, size=(2,)))(jnp.asarray([2]))
+    np.testing.assert_array_equal(moved.ravel(), [lost, 1])
+
+
 def test_a_crop_out_of_the_image_is_refused(images):
     with pytest.raises(ValueError, match="shift of -1 to 1 on axis 2, from 6 to 4"):
         crop(images, (0, 2), size=(3, 4))
@@ -110,6 +119,15 @@ def test_a_shift_of_the_wrong_length_is_refused(images):
 def test_inputs_without_spatial_axes_are_refused():
     with pytest.raises(ValueError, match=r"expected inputs \[N, \*spatial, C\]"):
         slide(jnp.zeros((3, 4)), ())
+
+
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int32])
+def test_integers_are_shifted_and_limited_in_single_precision(dtype):
+    whole = jax.random.randint(jax.random.key(4), (2, 9, 8, 1), 0, 256).astype(dtype)
+    for move in (lambda x: fourier_shift(x, (0.5, -1.3)), band_limit):
+        moved = move(whole)
+        assert moved.dtype == jnp.float32
+        np.testing.assert_array_equal(moved, move(whole.astype(jnp.float32)))
 
 
 def test_a_whole_fourier_shift_is_a_roll(images):

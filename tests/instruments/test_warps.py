@@ -150,6 +150,17 @@ def test_half_precision_is_interpolated_in_single(images):
     np.testing.assert_array_equal(turned, expected)
 
 
+def test_integers_are_interpolated_and_returned_in_single_precision():
+    whole = jnp.full((1, 8, 8, 1), 255, jnp.uint8)
+    whole = whole.at[0, 3, 2, 0].set(3)
+    for motion, amount in ((rotate, 30.0), (rescale, 1.5)):
+        warp = jax.jit(partial(motion, border="REPLICATE"))
+        warped = warp(whole, amount)
+        assert warped.dtype == jnp.float32
+        expected = warp(whole.astype(jnp.float32), amount)
+        np.testing.assert_array_equal(warped, expected)
+
+
 def test_what_cannot_be_turned_scaled_or_sampled_is_refused(images):
     with pytest.raises(ValueError, match=r"expected inputs \[N, H, W, C\]"):
         rotate(images[..., 0], 90.0)
