@@ -118,29 +118,40 @@ class StochasticPool(_WindowedPool):
 
 
 class MixedPool(_WindowedPool):
-    """`ops.mixed_pool` with a learned share of the maximum.
+    """`ops.mixed_pool` with a share of the maximum that is learned, or drawn by.
 
         share = 1 / (1 + exp(−logit))
 
-    Parameters: logit [], or [C] with `per_channel`.
+    Parameters: logit [], or [C] with `per_channel`; none with `stochastic`.
 
     Attributes:
       initial_share: of the maximum, between 0 and 1.
-      per_channel: one share per channel instead of one for all.
+      per_channel: one learned share per channel instead of one for all.
       param_dtype: of the logit.
+      stochastic: the share stays; in training each image's channel is pooled by its
+        maximum or its mean, drawn by the share, in testing by their mixture.
+      deterministic: whether that is testing; of no meaning where the share is learned.
+      rng_collection: name of the stream of keys.
     """
 
     initial_share: float = 0.5
     per_channel: bool = False
     param_dtype: DTypeLike = jnp.float32
+    stochastic: bool = False
+    deterministic: bool | None = None
+    rng_collection: str = "pooling"
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Array:
+    def __call__(self, inputs: Array, deterministic: bool | None = None) -> Array:
         """[..., *spatial, C] -> [..., *out, C]"""
         if not 0 < self.initial_share < 1:
             raise ValueError(
                 f"initial_share: expected between 0 and 1, got {self.initial_share}"
             )
+        if self.stochastic:
+            testing = merge_param("deterministic", self.deterministic, deterministic)
+            key = None if testing else self.make_rng(self.rng_collection)
+            return ops.mixed_pool(inputs, self.initial_share, *self._windows, key=key)
         shape = inputs.shape[-1:] if self.per_channel else ()
         share = jnp.asarray(self.initial_share, self.param_dtype)
         logit = self.param(

@@ -65,6 +65,7 @@ def test_layers_that_draw_take_their_own_keys_and_none_in_testing():
     for layer in (
         layers.StochasticPool((3, 3), 3),
         layers.FractionalMaxPool((4, 4)),
+        layers.MixedPool((3, 3), 3, stochastic=True),
     ):
         first, second, again = (
             apply(
@@ -90,6 +91,22 @@ def test_the_share_of_a_mixture_starts_as_told_and_is_learned():
     )
     scalar = layers.MixedPool(*HOW).init(KEY, IMAGES)
     assert jax.tree.map(jnp.shape, scalar) == {"params": {"logit": ()}}
+
+
+def test_a_drawn_mixture_has_no_parameters_and_is_the_function_of_its_share():
+    layer = layers.MixedPool(*HOW, initial_share=0.25, stochastic=True)
+    assert not layer.init({"pooling": KEY}, IMAGES, False)
+    largest, mean = ops.max_pool(IMAGES, *HOW), ops.avg_pool(IMAGES, *HOW)
+    many = jnp.tile(IMAGES, (50, 1, 1, 8))
+    drawn = apply(layer, {}, many, False, rngs={"pooling": KEY})
+    is_largest = np.all(drawn == jnp.tile(largest, (50, 1, 1, 8)), axis=(1, 2))
+    is_mean = np.all(drawn == jnp.tile(mean, (50, 1, 1, 8)), axis=(1, 2))
+    assert np.all(is_largest != is_mean)
+    assert 0.2 < is_largest.mean() < 0.3  # of 2,400, five standard deviations
+    tested = apply(layer, {}, IMAGES, True)
+    np.testing.assert_array_equal(tested, ops.mixed_pool(IMAGES, 0.25, *HOW))
+    with pytest.raises(ValueError, match="deterministic"):
+        layer.apply({}, IMAGES)
 
 
 def test_pools_stand_in_a_sequence():
