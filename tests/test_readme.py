@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import pooling_table, recurrent_table, results, table
+from cnn_jax.ops import pooling
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -19,7 +20,7 @@ def commands(language):
 
 
 def test_the_ten_lines_of_the_library_run_and_mean_what_they_say():
-    code, _ = commands("python")
+    code, _, _ = commands("python")
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     names = {}
     exec(code, names)
@@ -29,7 +30,7 @@ def test_the_ten_lines_of_the_library_run_and_mean_what_they_say():
 
 
 def test_the_lines_about_recurrent_networks_run_and_mean_what_they_say():
-    _, code = commands("python")
+    _, code, _ = commands("python")
     names = {}
     exec(code, names)
     assert names["c"].shape == names["h"].shape == names["output"].shape == (8, 32)
@@ -38,6 +39,27 @@ def test_the_lines_about_recurrent_networks_run_and_mean_what_they_say():
     cell = names["variables"]["params"]["cell"]
     assert cell["projection"]["kernel"].shape == (32, 8)
     assert set(cell["peephole"]) == {"i", "f", "o"}
+
+
+def test_the_lines_about_pooling_run_and_mean_what_they_say():
+    _, _, code = commands("python")
+    names = {}
+    exec(code, names)
+    assert names["halves"].shape == (8, 16, 16, 16)
+    assert names["drawn"].shape == (8, 15, 15, 16)
+    assert names["regions"].shape == (8, 5, 7, 16)
+    assert names["found"].shape == (9, 8)
+    assert names["lost"].shape == names["agreement"].shape == (8,)
+    moved = names["found"][1:] != names["found"][0]
+    assert moved.any()  # the lines measure something
+    assert ((names["lost"] > 0) == moved.any(0)).all()
+    assert ((names["agreement"] < 1) == moved.any(0)).all()
+
+
+def test_the_table_of_pools_names_them_all_and_no_others():
+    (table,) = re.findall(r"\| pools over \|.*?\n\n", README, re.DOTALL)
+    named = set(re.findall(r"`(\w+)`", table))
+    assert named == set(pooling.__all__)
 
 
 def test_each_of_the_two_commands_is_one_line_that_sets_itself_up():
