@@ -31,9 +31,8 @@ Expected: the prior gains much on the field and on textures and the permutation 
 that away; what is left on permuted textures need not be a loss, as a pooled net still
 counts gray levels; where the digit lies, the dense layers behind LeNet's maps can tell.
 
-Takes six minutes of CPU time for 5 seeds, with --data=mnist twelve, and about a minute
-with --quick. Data: digits, photographs;
---data=mnist adds MNIST.
+Takes six minutes of CPU time for 5 seeds, with --data=mnist twelve, and half a minute
+with --quick. Data: digits, photographs; --data=mnist adds MNIST.
 """
 
 import dataclasses
