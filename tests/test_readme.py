@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import pooling_table, recurrent_table, results, table
@@ -50,7 +51,8 @@ def test_the_lines_about_pooling_run_and_mean_what_they_say():
     assert names["regions"].shape == (8, 5, 7, 16)
     assert names["found"].shape == (9, 8)
     assert names["lost"].shape == names["agreement"].shape == (8,)
-    moved = names["found"][1:] != names["found"][0]
+    found = np.asarray(names["found"])
+    moved = found[1:] != found[0]
     assert moved.any()  # the lines measure something
     assert ((names["lost"] > 0) == moved.any(0)).all()
     assert ((names["agreement"] < 1) == moved.any(0)).all()

@@ -158,7 +158,7 @@ def test_integers_are_interpolated_and_returned_in_single_precision():
         warped = warp(whole, amount)
         assert warped.dtype == jnp.float32
         expected = warp(whole.astype(jnp.float32), amount)
-        np.testing.assert_array_equal(warped, expected)
+        np.testing.assert_allclose(warped, expected, rtol=1e-6)
 
 
 def test_what_cannot_be_turned_scaled_or_sampled_is_refused(images):

@@ -62,6 +62,7 @@ def test_switches_lead_back_through_layers():
 
 
 def test_layers_that_draw_take_their_own_keys_and_none_in_testing():
+    images = jnp.tile(IMAGES, (20, 1, 1, 1))  # 120 draws never fall alike
     for layer in (
         layers.StochasticPool((3, 3), 3),
         layers.FractionalMaxPool((4, 4)),
@@ -69,7 +70,7 @@ def test_layers_that_draw_take_their_own_keys_and_none_in_testing():
     ):
         first, second, again = (
             apply(
-                layer, {}, IMAGES, False, rngs={"pooling": jax.random.fold_in(KEY, i)}
+                layer, {}, images, False, rngs={"pooling": jax.random.fold_in(KEY, i)}
             )
             for i in (0, 1, 0)
         )

@@ -111,7 +111,7 @@ def test_a_refused_number_leaves_the_next_call_as_it_was():
     sequence = jnp.arange(6.0)[:, None]
     with pytest.raises(ValueError, match=r"got 2\.0"):
         ops.k_max_pool(sequence, untyped(2.0))
-    for k in (2, np.int64(2)):
+    for k in (2, untyped(np.int64(2))):
         np.testing.assert_array_equal(ops.k_max_pool(sequence, k), [[4], [5]])
 
 

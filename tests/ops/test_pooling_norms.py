@@ -40,8 +40,8 @@ def norms_and_gradients(x):
 def test_powers_neither_overflow_nor_vanish(size):
     inputs = jnp.full((1, 2, 2, 1), size, jnp.float32)
     for p, (norms, gradient) in norms_and_gradients(inputs).items():
-        np.testing.assert_allclose(norms, size * 4 ** (1 / p), rtol=1e-6)
-        np.testing.assert_allclose(gradient, 2 * 4 ** (1 / p - 1), rtol=1e-6)
+        np.testing.assert_allclose(norms, size * 4 ** (1 / p), rtol=2e-6)
+        np.testing.assert_allclose(gradient, 2 * 4 ** (1 / p - 1), rtol=2e-6)
 
 
 def test_norms_of_bfloat16_reach_the_end_of_its_range():

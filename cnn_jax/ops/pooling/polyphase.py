@@ -113,7 +113,8 @@ def _energies(inputs: Array, strides: tuple[int, ...]) -> Array:
     axes = tuple(range(1, inputs.ndim - 1))
     largest = jnp.max(jnp.max(abs(wide), axis=axes), axis=1)
     # An eighth of both is the same quotient, and a scale that has not to be cut.
-    eighth = jnp.where(largest > 1, 0.125, 1).astype(wide.dtype)
+    large = (largest > 1) & (largest < math.inf)
+    eighth = jnp.where(large, 0.125, 1).astype(wide.dtype)
     column = (-1, *(1,) * (inputs.ndim - 1))
     scale = scale_of(largest * eighth).reshape(column)
     quotients = wide * eighth.reshape(column) / scale
