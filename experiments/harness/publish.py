@@ -278,10 +278,15 @@ def _arm(claim: Record) -> str:
     arm = claim["id"].partition("/")[2]
     words = [arm and f"{arm}:", _escape(claim["measured"])]
     if claim["verdict"] not in ("supported", "refuted"):
-        words.append(f"({claim['verdict']})")
+        words.append(f"({'; '.join([claim['verdict'], *_failed_controls(claim)])})")
     elif claim["survives_holm"] is False:
         words.append("†")
     return " ".join(word for word in words if word)
+
+
+def _failed_controls(claim: Record) -> list[str]:
+    """Why a claim is invalid, as its note says."""
+    return [each for each in claim["note"].split("; ") if each.startswith("control ")]
 
 
 def _escape(text: str) -> str:

@@ -149,12 +149,15 @@ def test_readme_names_the_verdicts_that_flags_change(
     assert same in publish.render_results(root / "results")
     changed, absent = usual["claims"][:2]
     was, changed["verdict"] = changed["verdict"], "invalid"
+    changed["note"] = "control learned refuted; could have detected 2 points"
     absent["verdict"] = "not measured"
     path.write_text(json.dumps(usual))
     line = (
         f"Verdicts that differ (without these flags): {changed['id']} {was} (invalid)."
     )
-    assert line in publish.render_results(root / "results")
+    tables = publish.render_results(root / "results")
+    assert line in tables
+    assert "(invalid; control learned refuted) |" in tables
 
 
 def test_a_run_with_flags_has_a_heading_where_the_experiment_has_none(
