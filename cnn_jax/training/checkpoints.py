@@ -76,7 +76,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     import orbax.checkpoint as ocp
 
-    packed = _packed(checkpoint.state)
+    packed = pack(checkpoint.state)
     facts: dict[str, Any] = {
         "format": _FORMAT,
         "step": checkpoint.step,
@@ -91,7 +91,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         facts=ocp.args.JsonSave(facts),
     )
     path = folder.absolute() / str(checkpoint.step)
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         checkpointer.save(path, content, force=True)
 
 
@@ -110,7 +110,7 @@ def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
     import orbax.checkpoint as ocp
 
     path = folder.absolute() / str(step)
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         facts = read_facts(folder, step)
         _check_same(facts, like)
         empty = np.empty(1 + sum(map(_size, facts["leaves"])), np.uint8)
@@ -124,7 +124,7 @@ def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
     if facts["step"] != step or _digest(facts, packed) != facts["sha256"]:
         raise Unsound("damaged (its sha256 is another)")
     loss = math.nan if facts["loss"] is None else facts["loss"]
-    state = _unpacked(packed, facts["leaves"], like.state)
+    state = unpack(packed, like.state, facts["leaves"])
     return Checkpoint(state, step, like.key, facts["config"], loss)
 
 
@@ -185,7 +185,7 @@ def read_facts(folder: Path, step: int) -> dict[str, Any]:
 
     only_facts = ocp.args.Composite(facts=ocp.args.JsonRestore())
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        with _checkpointer() as checkpointer:
             path = folder.absolute() / str(step)
             facts = checkpointer.restore(path, only_facts)["facts"]
             names = {"format", "step", "key", "config", "loss", "leaves", "sha256"}
@@ -200,9 +200,23 @@ def read_facts(folder: Path, step: int) -> dict[str, Any]:
         raise Unsound(f"damaged ({type(error).__name__})") from error
 
 
+def _checkpointer() -> Any:
+    """Orbax on this process alone: it would wait for all of several."""
+    import orbax.checkpoint as ocp
+
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
+    handler = ocp.CompositeCheckpointHandler(
+        composite_options=ocp.CompositeOptions(multiprocessing_options=alone),
+        state=ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+        facts=ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+    )
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 def state_digest(state: Any) -> str:
     """sha256 of a pytree: names, dtypes, shapes and bits of its leaves."""
-    return _digest({"leaves": _leaves(state)}, _packed(state))
+    return _digest({"leaves": _leaves(state)}, pack(state))
 
 
 def _may_pass(error: Exception) -> bool:
@@ -274,8 +288,15 @@ def _size(form: Mapping[str, Any]) -> int:
     return math.prod(form["shape"]) * np.dtype(form["stored"]).itemsize
 
 
-def _packed(state: Any) -> np.ndarray:
-    """The bits of all leaves, and one byte more: orbax refuses an array of size 0."""
+def pack(state: Any) -> np.ndarray:
+    """The bits of all leaves, and one byte more: orbax refuses an array of size 0.
+
+    Args:
+      state: a pytree of arrays and typed keys.
+
+    Returns:
+      [bytes].
+    """
     parts = [np.zeros(1, np.uint8)]
     for leaf in reversed(jax.tree.leaves(state)):
         array = jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
@@ -283,9 +304,18 @@ def _packed(state: Any) -> np.ndarray:
     return np.concatenate(parts[::-1])
 
 
-def _unpacked(packed: np.ndarray, forms: Iterable[Mapping[str, Any]], like: Any) -> Any:
-    """The pytree whose leaves lie behind each other in packed [bytes]."""
+def unpack(
+    packed: np.ndarray, like: Any, forms: Iterable[Mapping[str, Any]] | None = None
+) -> Any:
+    """The pytree whose leaves lie behind each other.
+
+    Args:
+      packed: [bytes], as `pack` gives them.
+      like: a pytree of the same structure.
+      forms: dtype and shape of every leaf, if they are not those of `like`.
+    """
     before, tree = jax.tree.flatten(like)
+    forms = _leaves(like) if forms is None else forms
     leaves, start = [], 0
     for form, leaf in zip(forms, before, strict=True):
         content = packed[start : start + _size(form)]

@@ -5,6 +5,10 @@ state of its data iterator: the order of epoch e is a permutation drawn from
 fold_in(data_key, e), so a training goes on from any step without replaying those
 before it. Data is an argument, never closed over, and so is whatever may differ
 between arms that should share one compilation (`max_shift`, `num_steps`).
+
+Inside `jax.shard_map` over the axis "data" (see `meshes`) its devices share every batch
+and average the gradients. That is the training of one device, up to rounding, where the
+objective is a mean over examples and the model treats each alone: batch norm does not.
 """
 
 import dataclasses
@@ -15,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+
+from cnn_jax.training.meshes import mean_over_shares, num_shares, own_share
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -87,9 +93,8 @@ def init(key: jax.Array, config: Config) -> State:
 def _random_shifts(key: jax.Array, images: jax.Array, max_shift: jax.Array):
     """Each image moved by its own uniform shift, zero fill: one gather per axis."""
     num_images, *spatial, _ = images.shape
-    shifts = jax.random.randint(
-        key, (num_images, len(spatial)), -max_shift, max_shift + 1
-    )
+    drawn = num_shares() * num_images, len(spatial)  # of the whole batch
+    shifts = own_share(jax.random.randint(key, drawn, -max_shift, max_shift + 1))
     for axis, size in enumerate(spatial, start=1):
         source = jnp.arange(size)[None] - shifts[:, axis - 1, None]
         inside = (source >= 0) & (source < size)
@@ -103,10 +108,10 @@ def _random_shifts(key: jax.Array, images: jax.Array, max_shift: jax.Array):
 
 
 def _batch(state: State, order: jax.Array, data: Data, batch_size: int):
-    """The images and labels of one step, augmented."""
+    """The images and labels of one step, augmented: this device's share of them."""
     steps_per_epoch = len(order) // batch_size
     start = (state.step % steps_per_epoch) * batch_size
-    index = jax.lax.dynamic_slice(order, (start,), (batch_size,))
+    index = own_share(jax.lax.dynamic_slice(order, (start,), (batch_size,)))
     key = jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step)
     return _random_shifts(key, data.images[index], data.max_shift), data.labels[index]
 
@@ -125,7 +130,7 @@ def _update(state: State, batch, config: Config) -> tuple[State, dict]:
         return config.objective(logits, labels)
 
     gradient = jax.value_and_grad(objective, has_aux=True)
-    (loss, accuracy), gradients = gradient(state.params)
+    (loss, accuracy), gradients = mean_over_shares(gradient(state.params))
     updates, opt_state = config.optimizer.update(
         gradients, state.opt_state, state.params
     )

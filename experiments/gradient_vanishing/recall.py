@@ -11,7 +11,7 @@ GRU only at the largest of seven rates (`recall_tuning`).
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +25,7 @@ from cnn_jax.ops import gru, init_gru, init_lstm, init_rnn, lstm, rnn
 from cnn_jax.training.classification import cross_entropy
 from experiments.harness.compilation import brief
 from experiments.harness.lab import Lab
+from experiments.harness.seeds import over_seeds
 
 LENGTH = 50  # T
 KINDS = 8
@@ -169,15 +170,11 @@ def chunk(
     return lax.scan(advance, state, length=steps)
 
 
-def _chunks(
-    states: State, setting: Setting, net: Net, steps: int
-) -> tuple[State, dict[str, Array]]:
-    return lax.map(lambda state: chunk(state, setting, net, steps), states)
-
-
-# `chunk` of every seed; one compilation for all settings of a net.
-chunks = jax.jit(_chunks, static_argnames=("net", "steps"))
-few_steps = brief(_chunks, static_argnames=("net", "steps"))
+@lru_cache
+def _program(net: Net, steps: int) -> Callable[..., tuple[State, dict[str, Array]]]:
+    """`chunk` of every seed; one compilation for all settings of a net."""
+    one = partial(chunk, net=net, steps=steps)
+    return over_seeds(one, jax.jit if steps == CHUNK else brief)
 
 
 def fit(
@@ -187,7 +184,7 @@ def fit(
     before = initial(keys, net)
     size = min(CHUNK, steps)
     after = lab.fit(
-        partial(chunks if size == CHUNK else few_steps, net=net, steps=size),
+        _program(net, size),
         before,
         Setting(jnp.asarray(TASKS[task]), jnp.asarray(rate)),
         num_chunks=-(-steps // size),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.harness import exits, flags, modules, signals
+from experiments.harness import exits, flags, intents, modules, peers, signals
 
 
 def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
@@ -20,6 +20,12 @@ def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
       The exit code (see `exits`). What a user can do something about is one line on
       stderr; only a bug shows a traceback.
     """
+    if peers.wanted(argv):
+        return peers.supervised(lambda: _main(argv, folder))
+    return _main(argv, folder)
+
+
+def _main(argv: Sequence[str], folder: Path) -> int:
     with signals.handled():
         try:
             code = _obey(flags.parse(argv, folder), argv, folder)
@@ -43,49 +49,63 @@ def _tell(error: BaseException) -> int:
     return told.code
 
 
-def _obey(command: flags.Command, argv: Sequence[str], folder: Path) -> int:
+def _obey(command: intents.Command, argv: Sequence[str], folder: Path) -> int:
     match command:
-        case flags.Say(text):
+        case intents.Say(text):
             print(text)
             return 0
-        case flags.Publish(run):
+        case intents.Publish(run):
             from experiments.harness import publish
 
             return publish.publish(run, folder=folder)
-        case flags.Replay(run, data_dir, stream):
+        case intents.Replay(run, data_dir, stream):
             from experiments.harness import replay
 
             return replay.replay(run, data_dir, folder, stream)
-        case flags.Sweep():
+        case intents.Sweep():
             from experiments.harness import sweep
 
             return sweep.run(command, argv, time.perf_counter(), _tell)
-        case flags.Resume(run) if (run / flags.SWEEP).is_file():
+        case intents.Resume(run) if (run / intents.SWEEP).is_file():
             from experiments.harness import sweep
 
             return sweep.resumed(command, argv, folder, time.perf_counter(), _tell)
-        case flags.Resume():
+        case intents.Resume():
             from experiments.harness import resume
 
             resume.resume(command, argv, folder, time.perf_counter())
             return 0
-        case flags.Run(requests, is_latest):
-            return _run(requests, argv, is_latest)
+        case intents.Run():
+            return _run(command, argv)
 
 
-def _run(
-    requests: Sequence[flags.Request], argv: Sequence[str], is_latest: bool
-) -> int:
+def _run(command: intents.Run, argv: Sequence[str]) -> int:
     """Runs one experiment after the other; the first failure gives the code.
 
     A failure of one of several does not keep the others from running, but a full
-    disk and a signal do.
+    disk and a signal do, and with several processes every failure.
     """
     began = time.perf_counter()
+    from experiments.harness import environment
+
+    requests = command.requests
+    if command.peers is None:
+        return _run_all(command, argv, began)
+    environment.prepare(requests[0].device, requests[0].num_threads)
+    with peers.joined(command.peers):
+        if peers.is_first():
+            return _run_all(command, argv, began)
+        for request in requests:
+            _follow(request, began)
+        return 0
+
+
+def _run_all(command: intents.Run, argv: Sequence[str], began: float) -> int:
     from experiments.harness import directory, environment, event_files, resume
 
+    requests = command.requests
     event_files.check(requests[0])
-    begun = [resume.latest(each) if is_latest else None for each in requests]
+    begun = [resume.latest(each) if command.is_latest else None for each in requests]
     for request, run in zip(requests, begun, strict=True):
         if run is None:
             directory.check_writable(Path(request.out))
@@ -98,15 +118,25 @@ def _run(
             else:
                 _execute(request, argv, began)
         except Exception as error:
+            if peers.several():
+                raise
             failed = _tell(error)
             code = code or failed
             if failed == exits.EXHAUSTED:
                 break
+        peers.say("end", True)
+        peers.next_experiment()
         began = time.perf_counter()
     return code
 
 
-def _execute(request: flags.Request, argv: Sequence[str], began: float) -> None:
+def _execute(request: intents.Request, argv: Sequence[str], began: float) -> None:
     from experiments.harness import run  # imports jax, which reads what was prepared
 
     run.execute(request, argv, began)
+
+
+def _follow(request: intents.Request, began: float) -> None:
+    from experiments.harness import run
+
+    run.follow(request, began)

@@ -20,8 +20,8 @@ from typing import Any, Self
 
 from experiments.harness import events, strict_json
 from experiments.harness.exits import EXHAUSTED, UNAVAILABLE, UNUSABLE, CommandError
-from experiments.harness.flags import CONFIG as CONFIG
-from experiments.harness.flags import SWEEP as SWEEP
+from experiments.harness.intents import CONFIG as CONFIG
+from experiments.harness.intents import SWEEP as SWEEP
 
 LOG = "log.jsonl"
 RESULT = "result.json"

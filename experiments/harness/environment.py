@@ -45,6 +45,7 @@ _FLAGS = {
     "tpu": (),
 }
 _NUM_THREADS = "PJRT_NPROC"
+MANY = 1 << 20
 _READ_BY_XLA = ("JAX_", "XLA_", "PJRT_")
 _WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any number
 
@@ -78,6 +79,12 @@ def programs_at_once() -> int:
     """How many may run side by side on the threads that `prepare` has set: 1 or 2."""
     num_threads = int(os.environ.get(_NUM_THREADS, 2))  # unset: nobody knows, so 2
     return 1 if num_threads == 2 else 2
+
+
+def devices_at_once() -> int:
+    """Devices of one CPU that programs may run on side by side."""
+    num_threads = int(os.environ.get(_NUM_THREADS, 2))
+    return MANY if num_threads == 1 else max(1, num_threads - 1)
 
 
 def _keep_compiled_programs() -> None:
@@ -121,7 +128,7 @@ def record(num_threads: int) -> dict[str, Any]:
     """Everything that can change the numbers of a run of one config."""
     import jax
 
-    devices = jax.devices()
+    devices, processes = jax.devices(), jax.process_count()
     revision, dirty = _revision()
     return {
         "python": platform.python_version(),
@@ -131,6 +138,7 @@ def record(num_threads: int) -> dict[str, Any]:
         "cpu": _cpu_model(),
         "device": devices[0].device_kind,
         "num_devices": len(devices),
+        **({"num_processes": processes} if processes > 1 else {}),
         "num_threads": num_threads,
         "variables": dict(_variables()),
         "revision": revision,

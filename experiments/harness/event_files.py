@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from experiments.harness import directory, table
 from experiments.harness.exits import UNAVAILABLE, CommandError
-from experiments.harness.flags import Request
+from experiments.harness.intents import Request
 
 FOLDER = "tensorboard"
 _NAME = "events.out.tfevents"  # by which TensorBoard knows an event file

@@ -6,7 +6,6 @@ have been: a name that is nearly another, a value of the wrong type, a flag give
 a word without a flag.
 """
 
-import dataclasses
 import json
 import re
 import types
@@ -16,113 +15,26 @@ from typing import Any
 
 from absl import flags
 
-from experiments.harness import grid, modules, options, usage
+from experiments.harness import grid, modules, options, peers, usage
 from experiments.harness.exits import USAGE, CommandError
+from experiments.harness.intents import (
+    CONFIG,
+    SWEEP,
+    UNRECORDED,
+    Command,
+    Publish,
+    Replay,
+    Request,
+    Resume,
+    Run,
+    Say,
+    Sweep,
+)
 from experiments.harness.modules import Experiment, Scalar
-
-RECORDED = ("seed", "num_seeds", "data", "data_dir", "device", "num_threads")
-
-# What a run may be told anew every time: no number depends on it.
-UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile", "stream")
-
-CONFIG = "config.json"
-SWEEP = "sweep.json"  # of the directory of a sweep, in place of the config
+from experiments.harness.peers import Peers
 
 # absl reads these whatever is defined; here they would hide typing errors.
 _RESERVED = re.compile(r"--?(undefok|flagfile)(=|$)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """One run of one experiment: everything that its numbers may depend on."""
-
-    experiment: Experiment
-    config: dict[str, Scalar]
-    seed: int
-    num_seeds: int
-    data: str | None
-    data_dir: str | None
-    device: str
-    num_threads: int
-    out: str = options.OUT
-    checkpoint_seconds: float = options.CHECKPOINT_SECONDS
-    tensorboard: bool = False
-    profile: bool = False
-    stream: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.stream is not None and not self.experiment.streams:
-            name = self.experiment.name
-            raise CommandError(USAGE, f"{name} holds its data in memory: no --stream")
-
-    @property
-    def record(self) -> dict[str, Scalar | None]:
-        """The config as config.json and result.json hold it."""
-        return {**self.config, **{name: getattr(self, name) for name in RECORDED}}
-
-    @property
-    def named(self) -> dict[str, Scalar | None]:
-        """The record behind the name of the experiment."""
-        return {"experiment": self.experiment.name, **self.record}
-
-
-@dataclasses.dataclass(frozen=True)
-class Say:
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """New runs, or, where `is_latest`, the newest of each request's config."""
-
-    requests: tuple[Request, ...]
-    is_latest: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweep:
-    """A study: one experiment at every cell of a grid.
-
-    Attributes:
-      grid: the values of every swept field.
-      cells: a request for each cell, in the order of `grid.cells`.
-      is_latest: whether to go on with the newest study like it.
-    """
-
-    grid: dict[str, tuple[Scalar, ...]]
-    cells: tuple[Request, ...]
-    is_latest: bool = False
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """What the cells have in common, and the grid, as sweep.json holds them."""
-        common = self.cells[0].named
-        config = {name: common[name] for name in common if name not in self.grid}
-        return {"config": config, "grid": {n: list(v) for n, v in self.grid.items()}}
-
-
-@dataclasses.dataclass(frozen=True)
-class Resume:
-    """A run to go on with, what was asked of its config beside, and `UNRECORDED`."""
-
-    run: Path
-    asked: dict[str, Scalar | None]
-    unrecorded: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Replay:
-    run: Path
-    data_dir: str | None
-    stream: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Publish:
-    run: Path
-
-
-Command = Say | Run | Sweep | Resume | Replay | Publish
 
 
 def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
@@ -167,7 +79,7 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
     if "sweep" in given:
         return _sweep(single, values, given)
     requests = tuple(_request(each, values, given) for each in chosen)
-    return Run(requests, is_latest=bool(resumed))
+    return Run(requests, bool(resumed), _peers(values, given))
 
 
 def _sweep(
@@ -175,6 +87,8 @@ def _sweep(
 ) -> Sweep:
     if single is None:
         raise CommandError(USAGE, f"--sweep does not go with --exp={options.ALL}")
+    if together := given & {*peers.FLAGS}:
+        raise CommandError(USAGE, f"--sweep does not go with --{min(together)}")
     swept = {each.name: each for each in options.of_fields(single)}
     swept |= {
         each.name: each
@@ -213,7 +127,23 @@ def _resume(
         record = _request(single, values, given).record
         quick = set(single.quick) if values["quick"].value else set()
         asked |= {name: record[name] for name in record if name in given | quick}
-    return Resume(run, asked, {name: values[name].value for name in UNRECORDED})
+    unrecorded = {name: values[name].value for name in UNRECORDED}
+    return Resume(run, asked, unrecorded, _peers(values, given))
+
+
+def _peers(values: flags.FlagValues, given: set[str]) -> Peers | None:
+    """The processes that run together, or None."""
+    if missing := sorted({*peers.FLAGS} - given):
+        if len(missing) < len(peers.FLAGS):
+            named = min(given & {*peers.FLAGS})
+            raise CommandError(USAGE, f"--{named} needs --{missing[0]} as well")
+        is_cluster = peers.is_cluster() or values["device"].value == "tpu"
+        return Peers() if is_cluster else None
+    asked: list[Any] = [values[name].value for name in peers.FLAGS]
+    coordinator, count, index = asked
+    if index >= count:
+        raise CommandError(USAGE, f"flag --process_id: expected at most {count - 1}")
+    return Peers(coordinator, count, index)
 
 
 def _feed(

@@ -67,13 +67,16 @@ class Checkpoints:
         self._latest: dict[str, concurrent.futures.Future[None]] = {}
         self._began, self._spent, self._expected = time.monotonic(), 0.0, _FIRST
 
-    def training(self, label: str, states: Any, num_chunks: int) -> "Training":
+    def training(
+        self, label: str, states: Any, num_chunks: int, num_shares: int = 1
+    ) -> "Training":
         """The checkpoints of one training.
 
         Args:
           label: unique in the run.
           states: before the first chunk.
           num_chunks: of the whole training.
+          num_shares: devices that share its batches, on which the last bits depend.
 
         Raises:
           ValueError: the label was taken before.
@@ -90,6 +93,7 @@ class Checkpoints:
             "label": label,
             "num_chunks": num_chunks,
             "start": checkpoints.state_digest(states),
+            "num_shares": num_shares,
         }
         start = Checkpoint(states, 0, self._key, config)
         return Training(self, self._folder / _name(label), label, start)
@@ -184,16 +188,11 @@ class Training:
         self.start = dataclasses.replace(self.start, state=None)  # needed no more
         return found.state, found.step
 
-    def offer(self, states: Any, done: int, loss: float) -> None:
-        """Keeps the states after `done` chunks, if it is time to or they are the last.
-
-        Raises:
-          OSError: states that were kept before could not be written.
-        """
-        is_last = done == self.start.config["num_chunks"]
-        kept = self._kept
-        if kept.is_affordable() if is_last else kept.is_due(self._since):
-            self._save(states, done, loss)
+    def is_due(self, done: int) -> bool:
+        """Whether to keep the states after `done` chunks: it is time to, or the end."""
+        if done == self.start.config["num_chunks"]:
+            return self._kept.is_affordable()
+        return self._kept.is_due(self._since)
 
     def keep(self, states: Any, done: int, loss: float = math.nan) -> None:
         """Keeps the states, and waits until they are written.
@@ -202,10 +201,15 @@ class Training:
           OSError: they could not be written.
         """
         if done > self._last:
-            self._save(states, done, loss)
+            self.save(states, done, loss)
         self._kept.wait()
 
-    def _save(self, states: Any, done: int, loss: float) -> None:
+    def save(self, states: Any, done: int, loss: float) -> None:
+        """Begins to write the states.
+
+        Raises:
+          OSError: states that were kept before could not be written.
+        """
         self._since, self._last = time.monotonic(), done
         start = self.start
         self._kept.save(self, Checkpoint(states, done, start.key, start.config, loss))

@@ -1,10 +1,13 @@
 """The lab: the only door from an experiment to data, logs, progress and clocks."""
 
 import contextlib
+import functools
+import itertools
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.data import Stream
+from cnn_jax.training import checkpoints
+from experiments.harness import peers, placement
 from experiments.harness.environment import programs_at_once
 from experiments.harness.kept import Checkpoints, Training
 from experiments.harness.signals import MEASURING, stop
@@ -50,6 +55,7 @@ class Lab:
         trace: a context around each step that a profile may show; see `Profiler.step`.
         stream: processes of --stream that read training images as they are needed, or
             None where all are held in memory.
+        seeds_by: "auto", "map" or "vmap": how seeds run on one device.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Lab:
         checkpoints: Checkpoints | None = None,
         trace: Trace = untraced,
         stream: int | None = None,
+        seeds_by: str = "auto",
     ):
         self.data_name = data_name
         self.data_dir = data_dir
@@ -71,6 +78,7 @@ class Lab:
         self.checkpoints = checkpoints
         self.trace = trace
         self.num_workers = stream
+        self.seeds_by = seeds_by
         self._failed = threading.Event()
 
     def data(self, name: str | None = None, **options: Any) -> data.Dataset:
@@ -134,7 +142,8 @@ class Lab:
 
         Args:
             chunk: jitted (states, examples) -> (states, log), every leaf with a
-                leading seed axis; log holds "loss" [seeds, steps].
+                leading seed axis; log holds "loss" [seeds, steps]. Where it is, or
+                calls, `over_seeds(...)`, seeds are spread over all devices.
             states: before the first chunk.
             examples: handed to every chunk; of a stream, chunk i gets item i, which
                 is read while the chunk before is computed. So the chunks that a
@@ -145,7 +154,7 @@ class Lab:
             on_nonfinite: "stop", or "record" where divergence is the result.
 
         Returns:
-            The states after the last chunk.
+            The states after the last chunk, whole on one device.
 
         Raises:
             NotFinite: a loss is not finite and `on_nonfinite` is "stop".
@@ -156,38 +165,55 @@ class Lab:
             raise ValueError(
                 f'expected on_nonfinite "stop" or "record", got {on_nonfinite!r}'
             )
-        with stop.under_way():
+        tell = functools.partial(self.log, label=label)
+        with (
+            stop.under_way(),
+            placement.training(chunk, states, self.seeds_by, tell) as placed,
+        ):
             kept, done = None, 0
             if self.checkpoints is not None:
-                kept = self.checkpoints.training(label, states, num_chunks)
+                kept = self.checkpoints.training(
+                    label, states, num_chunks, placed.num_shares
+                )
                 states, done = kept.resume()
+            states, done = _as_first_has(states, done, label)
             first = done
             self.progress(done, num_chunks, label)
             while done < num_chunks:
                 with self.trace(label, done - first, done + 1 == num_chunks):
-                    after, log = chunk(states, _of_chunk(examples, done))
-                    losses = np.asarray(log["loss"])
+                    after, log = _advanced(chunk, states, _of_chunk(examples, done))
+                losses = log["loss"]
                 if on_nonfinite == "stop" and not np.isfinite(losses).all():
+                    whole = placement.gathered(states)
                     if kept is not None:
-                        kept.keep(states, done)
+                        kept.keep(whole, done)
+                    peers.gather([done])  # nobody ends before it is kept
                     raise _not_finite(losses, done, label)
                 states, done = after, done + 1
-                last = {name: np.asarray(each)[:, -1] for name, each in log.items()}
                 steps = done * losses.shape[1]
+                last = {name: each[:, -1] for name, each in log.items()}
                 self.log(
                     "chunk", label=label, chunk=done, of=num_chunks, steps=steps, **last
                 )
                 self.progress(done, num_chunks, label)
                 self._between_chunks(kept, states, done, float(last["loss"].mean()))
-        return states
+            return placement.gathered(states)
 
     def _between_chunks(
         self, kept: Training | None, states: Any, done: int, loss: float
     ) -> None:
         """Keeps the states where that is due; ends the training where it has to."""
-        asked = stop.number is not None or self._failed.is_set()
-        if kept is not None:
-            (kept.keep if asked else kept.offer)(states, done, loss)
+        is_due = kept is not None and kept.is_due(done)
+        rows = peers.gather([stop.number or 0, is_due])
+        if number := max(row[0] for row in rows):  # asked of any process
+            stop.ask(number)
+        ends = number > 0 or self._failed.is_set()
+        if ends or any(row[1] for row in rows):
+            whole = placement.gathered(states)
+            if kept is not None:
+                (kept.keep if ends else kept.save)(whole, done, loss)
+        if ends:
+            peers.gather([done])  # nobody ends before it is kept
         stop.check()
         if self._failed.is_set():
             raise Halted
@@ -198,9 +224,10 @@ class Lab:
         """Independent measurements, their metrics in one dict.
 
         Two at a time, as most of a first run is compilation, which keeps one core busy;
-        with --num_threads=2 one by one, see `environment`. Where one fails or a signal
-        comes, no other begins and trainings end at their next chunk; a signal does not
-        wait for what trains nothing.
+        with --num_threads=2 one by one, see `environment`, and on several devices as
+        well, since programs that wait for each other's devices never end. Where one
+        fails or a signal comes, no other begins and trainings end at their next chunk;
+        a signal does not wait for what trains nothing.
 
         Args:
             measurements: label -> function that returns metrics by name.
@@ -208,16 +235,24 @@ class Lab:
         Returns:
             The metrics of all, in the order of the measurements.
         """
-        pool = ThreadPoolExecutor(programs_at_once(), MEASURING)
-        futures = {pool.submit(each): name for name, each in measurements.items()}
-        waiting = set(futures)
+        is_spread = len(placement.usable_devices()[0]) > 1
+        at_once = 1 if is_spread else programs_at_once()
+        pool = ThreadPoolExecutor(at_once, MEASURING)
+        coming = iter(measurements.items())
+        futures: dict[Future[Mapping[str, Any]], str] = {}
+        waiting: set[Future[Mapping[str, Any]]] = set()
         try:
-            while waiting:
+            while len(futures) < len(measurements) or waiting:
+                # The next begins when one before has ended well, not beside a failure.
+                for name, each in itertools.islice(coming, at_once - len(waiting)):
+                    future = pool.submit(each)
+                    futures[future] = name
+                    waiting.add(future)
                 done, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
                 for future in done:
                     future.result()
                     ended = len(futures) - len(waiting)
-                    self.progress(ended, len(futures), futures[future])
+                    self.progress(ended, len(measurements), futures[future])
                 if not stop.trainings:
                     stop.check()
         except BaseException as error:
@@ -270,6 +305,25 @@ def _of_chunk(examples: Any, number: int) -> Any:
         return examples
     examples.set_state({"next": number})
     return next(examples)
+
+
+def _advanced(chunk: Any, states: Any, examples: Any) -> tuple[Any, Any]:
+    """The states after one chunk, and its log on the host."""
+    after, log = chunk(states, examples)
+    if not isinstance(chunk, placement.Program):
+        after = placement.gathered(after)
+    return after, jax.tree.map(np.asarray, placement.gathered(log))
+
+
+def _as_first_has(states: Any, done: int, label: str) -> tuple[Any, int]:
+    """States and number of chunks that the first of several processes has restored."""
+    rows = peers.gather([done, zlib.crc32(label.encode()) >> 1])
+    peers.check_alike([row[1] for row in rows], "trains something else now")
+    done = rows[0][0]
+    if not (peers.several() and done):
+        return states, done
+    packed = peers.from_first(checkpoints.pack(states))
+    return checkpoints.unpack(packed, states), done
 
 
 def _not_finite(losses: np.ndarray, chunks_before: int, label: str) -> NotFinite:

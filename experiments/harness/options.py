@@ -17,6 +17,7 @@ from experiments.harness.modules import Experiment
 
 ALL = "all"
 DEVICES = ("cpu", "gpu", "tpu")
+SEEDS_BY = ("auto", "map", "vmap")
 LARGEST_SEED = 2**32 - 1  # jax takes a larger seed modulo 2**32 without a word
 MOST_THREADS = 1024
 MOST_WORKERS = 64
@@ -97,8 +98,18 @@ def _duration(word: str) -> float:
     return value
 
 
-def _device(word: str) -> str:
-    if word not in DEVICES:
+def _one_of(words: tuple[str, ...]) -> Parser:
+    def convert(word: str) -> str:
+        if word not in words:
+            raise ValueError
+        return word
+
+    return Parser(f"one of {', '.join(words)}", convert)
+
+
+def _address(word: str) -> str:
+    host, _, port = word.rpartition(":")
+    if not host or not 0 < int(port) < 2**16:
         raise ValueError
     return word
 
@@ -159,14 +170,18 @@ SETTINGS = (
     Option("data", _NAME, None, "the data set"),
     Option("data_dir", _DIRECTORY, None, "where prepared data sets lie"),
     Option("out", _DIRECTORY, OUT, "a run is written to OUT/EXPERIMENT/STAMP"),
-    Option(
-        "device", Parser(f"one of {', '.join(DEVICES)}", _device), "cpu", "where to run"
-    ),
+    Option("device", _one_of(DEVICES), "cpu", "where to run"),
     Option(
         "num_threads",
         Parser(f"{ALL} or a whole number in 1..{MOST_THREADS}", _threads),
         3,
         "threads of the CPU, or all; the last bits of a result depend on it",
+    ),
+    Option(
+        "seeds_by",
+        _one_of(SEEDS_BY),
+        "auto",
+        "map: each seed as if alone; vmap: beside each other; auto: vmap where it fits",
     ),
     Option(
         "checkpoint_seconds",
@@ -191,6 +206,14 @@ COMMANDS = (
     Option("sweep", _NAME, None, "run --exp at every cell of a grid: A=1,2;B=x,'y,z'"),
     Option("replay", _DIRECTORY, None, "repeat a run and compare"),
     Option("publish", _DIRECTORY, None, "copy a result to results/ and README.md"),
+    Option(
+        "coordinator",
+        Parser("HOST:PORT", _address),
+        None,
+        "where process 0 of several runs; Slurm and TPU pods need none of these",
+    ),
+    Option("num_processes", Parser("a whole number", whole(1)), None, "how many run"),
+    Option("process_id", Parser("a whole number", whole(0)), None, "which of them"),
     Option("help", SWITCH, False, "what there is; with --exp, its flags"),
 )
 

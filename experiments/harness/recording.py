@@ -21,7 +21,7 @@ from experiments.harness import (
     strict_json,
 )
 from experiments.harness.event_files import EventFiles
-from experiments.harness.flags import Request
+from experiments.harness.intents import Request
 from experiments.harness.kept import Checkpoints
 from experiments.harness.lab import Trace, untraced
 from experiments.harness.profiling import Profiler
@@ -109,12 +109,17 @@ def _log(event: str, start: Start, run: directory.RunDirectory) -> None:
 def _deciding(request: Request, run: directory.RunDirectory) -> dict[str, Any]:
     """What else decides bits: the environment and the source.
 
+    Of the devices the number as well, but where a seed runs as if it were alone.
     Algorithms that were chosen decide as well. Where the log has lost a line that may
     have told of one, checkpoints from before are of another training.
     """
     lost = [line.number for line in run.damaged if line.is_needed]
+    decides = environment.deciding(environment.record(request.num_threads))
+    if request.seeds_by in (("auto", "map") if request.device == "cpu" else ("map",)):
+        for name in ("num_devices", "num_processes"):
+            decides.pop(name, None)
     return {
-        "environment": environment.deciding(environment.record(request.num_threads)),
+        "environment": decides,
         "source": environment.source_digest(request.experiment.path),
         **({"lost": lost} if lost else {}),
     }

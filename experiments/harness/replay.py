@@ -16,7 +16,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import directory, environment, exits, flags, options, table
+from experiments.harness import (
+    directory,
+    environment,
+    exits,
+    flags,
+    intents,
+    options,
+    table,
+)
 from experiments.harness.exits import UNUSABLE, CommandError
 
 # A claim's words and its place among the run's claims may change; its numbers may not.
@@ -86,7 +94,7 @@ def _told(run: Path, lines: list[str], environments: list[str], same: str) -> in
     return 0
 
 
-def request_of(run: Path, config: Record, folder: Path) -> flags.Request:
+def request_of(run: Path, config: Record, folder: Path) -> intents.Request:
     """The request that config.json stands for, checked like a command line."""
     name = config.get("experiment")
     words = [f"--exp={name}"]
@@ -98,13 +106,13 @@ def request_of(run: Path, config: Record, folder: Path) -> flags.Request:
     except CommandError as error:
         path = run / directory.CONFIG
         raise CommandError(UNUSABLE, f"{path} is damaged: {error}") from None
-    if not isinstance(command, flags.Run) or name == options.ALL:
+    if not isinstance(command, intents.Run) or name == options.ALL:
         raise CommandError(UNUSABLE, f"{run / directory.CONFIG} is damaged")
     return command.requests[0]
 
 
 def _repeat(
-    run: Path, request: flags.Request, result: Record, began: float
+    run: Path, request: intents.Request, result: Record, began: float
 ) -> tuple[Record, list[str], set[str]]:
     """The repeated result, a line per metric that differs, the names of timings."""
     from experiments.harness import metrics

@@ -13,7 +13,8 @@ from experiments.harness import (
     directory,
     environment,
     event_files,
-    flags,
+    intents,
+    peers,
     replay,
     table,
 )
@@ -21,7 +22,7 @@ from experiments.harness.exits import UNUSABLE, USAGE, CommandError
 
 
 def resume(
-    command: flags.Resume, argv: Sequence[str], folder: Path, began: float
+    command: intents.Resume, argv: Sequence[str], folder: Path, began: float
 ) -> None:
     """Goes on with the run of `--resume=RUN_DIR`.
 
@@ -53,10 +54,17 @@ def resume(
     )
     event_files.check(request)
     environment.prepare(request.device, request.num_threads)
-    go_on(run, request, argv, began)
+    with peers.joined(command.peers):
+        if peers.is_first():
+            go_on(run, request, argv, began)
+            peers.say("end", True)
+        else:
+            from experiments.harness import run as running  # imports jax
+
+            running.follow(request, began)
 
 
-def latest(request: flags.Request) -> Path | None:
+def latest(request: intents.Request) -> Path | None:
     """The newest run under OUT of this experiment and config, or None."""
     runs = Path(request.out) / request.experiment.name
     wanted = json.loads(json.dumps(request.named))
@@ -65,7 +73,7 @@ def latest(request: flags.Request) -> Path | None:
 
 def go_on(
     run: Path,
-    request: flags.Request,
+    request: intents.Request,
     argv: Sequence[str],
     began: float,
     shown: table.Shown = table.render,
@@ -95,7 +103,7 @@ def go_on(
         running.execute(request, argv, began, begun, shown)
 
 
-def _check_beginning(run: directory.RunDirectory, request: flags.Request) -> None:
+def _check_beginning(run: directory.RunDirectory, request: intents.Request) -> None:
     """Log and config.json tell of one run, or one of them is damaged."""
     config = json.loads(json.dumps(request.named))
     told = run.beginning

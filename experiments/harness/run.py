@@ -6,6 +6,7 @@ Imported after `environment.prepare`, because it imports jax.
 import contextlib
 import dataclasses
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from experiments.harness import (
     figures,
     metrics,
     modules,
+    peers,
     recording,
     report,
     seeds,
@@ -30,7 +32,7 @@ from experiments.harness import (
 )
 from experiments.harness.clock import Clock
 from experiments.harness.exits import CommandError
-from experiments.harness.flags import Request
+from experiments.harness.intents import Request
 from experiments.harness.kept import Checkpoints
 from experiments.harness.lab import Lab, NotFinite, Trace, untraced
 from experiments.harness.progress import Progress
@@ -95,6 +97,7 @@ def execute(
         recording.traced(request, run) as trace,
         clear_failures(),
     ):
+        peers.say("begin", True)
         progress = Progress(sys.stderr)
         try:
             with recording.kept(request, run, progress) as kept:
@@ -104,11 +107,32 @@ def execute(
                 )
         finally:
             progress.close()
+        peers.check_same(outcome.digest)
         bench.clock.seconds["run"] += run.elapsed
         result = _keep(bench, outcome, run)
         if files is not None:
             files.finish(result)
     print(shown(result, run.path))
+
+
+def follow(request: Request, began: float) -> None:
+    """What every process but the first does: it measures the same and writes nothing.
+
+    Args:
+      request: what to run.
+      began: as of `execute`.
+
+    Raises:
+      CommandError: as of `execute`, and what the first process has ended with.
+    """
+    with clear_failures():
+        bench = prepare(request, began)
+        if peers.hear_either("begin", "end") == "begin":
+            with tempfile.TemporaryDirectory() as temporary:
+                outcome = measure(bench, ignore, ignore, Path(temporary))
+            peers.check_same(outcome.digest)
+    peers.hear("end")
+    peers.next_experiment()
 
 
 def prepare(request: Request, began: float) -> Bench:
@@ -149,13 +173,21 @@ def measure(
 
     def tell(choice: Choice) -> None:
         log("choice", choice=dataclasses.asdict(choice))
+        if peers.is_first():
+            peers.say(peers.key_of(choice.problem), dataclasses.asdict(choice))
+
+    def ask(problem: str) -> Choice | None:
+        if peers.is_first():
+            return None
+        return Choice(**peers.hear(peers.key_of(problem)))
 
     request, module, known = bench.request, bench.module, list(known)
     keys = seeds.keys(request.seed, request.num_seeds)
     config = module.Config(**request.config)
     data = request.data or "", request.data_dir
-    lab = Lab(*data, log, progress, path, kept, trace, request.stream)
-    with recording_choices(known, tell) as choices:
+    more = kept, trace, request.stream, request.seeds_by
+    lab = Lab(*data, log, progress, path, *more)
+    with recording_choices(known, tell, ask) as choices:
         if choices:  # of programs compiled before, which would keep them unrecorded
             jax.clear_caches()
             choices.clear()

@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+from experiments.harness.placement import Program
+
 
 def keys(seed: int, num_seeds: int) -> jax.Array:
     """One key per seed: keys[i] = fold_in(key(seed), i).
@@ -48,20 +50,21 @@ def cut(numbers: jax.Array, *shapes: tuple[int, ...]) -> list[jax.Array]:
 
 def over_seeds(
     function: Callable[..., Any],
-    jit: Callable[[Callable[..., Any]], Callable[..., Any]] = jax.jit,
-) -> Callable[..., Any]:
+    jit: Callable[..., Callable[..., Any]] = jax.jit,
+    *,
+    batch_size: int | None = None,
+) -> Program:
     """`function(per_seed, *shared)` for every seed, jitted.
 
     The first argument has a leading seed axis in every leaf, the others are the
     same for all seeds. `lax.map` runs the seeds one after the other: bit for bit
-    what each would give alone, which vmap does not promise.
+    what each would give alone, which vmap does not promise. Within `Lab.fit` the seeds
+    are spread over all devices, and `placement` chooses between the two.
 
     Args:
         function: of one seed.
         jit: `compilation.brief` for what compiles for longer than it runs.
+        batch_size: examples of a step, if devices may share them: `function` trains by
+            `cnn_jax.training.chunk` a mean over examples, each treated alone.
     """
-
-    def mapped(per_seed: Any, *shared: Any) -> Any:
-        return jax.lax.map(lambda one: function(one, *shared), per_seed)
-
-    return jit(mapped)
+    return Program(function, jit, batch_size)

@@ -24,7 +24,6 @@ MEASURING = "measuring"  # how the threads of measurements are named
 GRACE = 20.0  # seconds that what keeps nothing may hold an exit up
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL = 0.1
-_STDERR = 2
 
 
 class Stop:
@@ -146,5 +145,5 @@ def _watch(reading: int) -> None:
 def _exit_late(number: int) -> None:
     word = "terminated" if number == signal.SIGTERM else "interrupted"
     with contextlib.suppress(OSError):
-        os.write(_STDERR, f"launch.py: {word}\n".encode())
+        os.write(sys.stderr.fileno(), f"launch.py: {word}\n".encode())
     os._exit(128 + number)

@@ -21,6 +21,7 @@ from experiments.harness import (
     exits,
     flags,
     grid,
+    intents,
     options,
     resume,
     strict_json,
@@ -33,7 +34,7 @@ VERSION = 1  # of sweep.json
 
 
 def run(
-    sweep: flags.Sweep,
+    sweep: intents.Sweep,
     argv: Sequence[str],
     began: float,
     tell: Callable[[BaseException], int],
@@ -61,7 +62,7 @@ def run(
 
 
 def resumed(
-    command: flags.Resume,
+    command: intents.Resume,
     argv: Sequence[str],
     folder: Path,
     began: float,
@@ -91,7 +92,7 @@ def resumed(
         raise CommandError(UNUSABLE, f"{path} is damaged: {error}") from None
     except (LookupError, TypeError, AttributeError):
         raise CommandError(UNUSABLE, f"{path} is damaged") from None
-    if not isinstance(sweep, flags.Sweep):
+    if not isinstance(sweep, intents.Sweep):
         raise CommandError(UNUSABLE, f"{path} is damaged")
     cells = tuple(
         dataclasses.replace(cell, **command.unrecorded) for cell in sweep.cells
@@ -101,7 +102,7 @@ def resumed(
     return _go_on(command.run, sweep, argv, began, tell)
 
 
-def _new(sweep: flags.Sweep) -> Path:
+def _new(sweep: intents.Sweep) -> Path:
     request = sweep.cells[0]
     directory.check_writable(Path(request.out))
     name = f"{PREFIX}{directory.stamp()}"
@@ -111,7 +112,7 @@ def _new(sweep: flags.Sweep) -> Path:
     return study
 
 
-def _latest(sweep: flags.Sweep) -> Path | None:
+def _latest(sweep: intents.Sweep) -> Path | None:
     """The newest sweep under OUT of this experiment, config and grid, or None."""
     request = sweep.cells[0]
     sweeps = Path(request.out) / request.experiment.name
@@ -128,7 +129,7 @@ def _held(study: Path) -> Generator[None]:
 
 def _go_on(
     study: Path,
-    sweep: flags.Sweep,
+    sweep: intents.Sweep,
     argv: Sequence[str],
     began: float,
     tell: Callable[[BaseException], int],
@@ -162,7 +163,7 @@ def _go_on(
     return code
 
 
-def _run_cell(request: flags.Request, argv: Sequence[str], began: float) -> None:
+def _run_cell(request: intents.Request, argv: Sequence[str], began: float) -> None:
     begun = resume.latest(request)
     if begun is not None:
         resume.go_on(begun, request, argv, began, sweep_table.line)

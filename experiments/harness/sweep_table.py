@@ -13,8 +13,8 @@ from typing import Any
 
 from experiments.harness import (
     directory,
-    flags,
     grid,
+    intents,
     modules,
     options,
     resume,
@@ -33,7 +33,7 @@ _NUMBERS = ("mean", "ci_low", "ci_high", "worst", "per_seed")
 Record = Mapping[str, Any]
 
 
-def build(sweep: flags.Sweep) -> dict[str, Any]:
+def build(sweep: intents.Sweep) -> dict[str, Any]:
     """What table.json holds: the grid, the config beside it, and every cell.
 
     Args:
@@ -44,7 +44,7 @@ def build(sweep: flags.Sweep) -> dict[str, Any]:
     return {"version": VERSION, **sweep.named, "cells": cells}
 
 
-def cell(values: Record, request: flags.Request) -> dict[str, Any]:
+def cell(values: Record, request: intents.Request) -> dict[str, Any]:
     """What table.json holds of one cell, as its run in the directory request.out is."""
     run = resume.latest(request)
     found: dict[str, Any] = {"values": dict(values), "status": NOT_RUN, "reason": ""}

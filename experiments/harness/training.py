@@ -112,7 +112,8 @@ def train(
     Args:
       lab: logs and watches.
       label: what is trained, for log and progress.
-      model: images -> (logits, activations); its layers have a kernel and a bias.
+      model: images -> (logits, activations), each image treated alone; its layers have
+        a kernel and a bias.
       learned: what is trained on.
       watched: what is watched.
       runs: keys, rates and views.
@@ -156,9 +157,12 @@ def _programs(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The start, and the steps up to the next look: compiled once for equal shapes."""
     start = over_seeds(partial(_start, config, looks, watched), brief)
-    return start, over_seeds(
-        partial(_until, config, see), brief if is_brief else jax.jit
+    until = over_seeds(
+        partial(_until, config, see),
+        brief if is_brief else jax.jit,
+        batch_size=config.batch_size,
     )
+    return start, until
 
 
 def initial_params(

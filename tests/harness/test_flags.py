@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness import flags, modules
+from experiments.harness import flags, intents, modules
 from experiments.harness.exits import USAGE, CommandError
+from experiments.harness.peers import Peers
 from tests.harness import toys
 
 
-def request(folder: Path, *words: str) -> flags.Request:
+def request(folder: Path, *words: str) -> intents.Request:
     command = flags.parse(["--exp=toy", *words], folder)
-    assert isinstance(command, flags.Run)
+    assert isinstance(command, intents.Run)
     (single,) = command.requests
     return single
 
@@ -28,7 +29,7 @@ def complaint(folder: Path, *words: str) -> str:
 
 def text(folder: Path, *words: str) -> str:
     command = flags.parse(words, folder)
-    assert isinstance(command, flags.Say)
+    assert isinstance(command, intents.Say)
     return command.text
 
 
@@ -66,6 +67,7 @@ def test_defaults_are_those_of_the_config(folder: Path):
         "data_dir": None,
         "device": "cpu",
         "num_threads": 3,
+        "seeds_by": "auto",
     }
 
 
@@ -83,7 +85,7 @@ def test_a_stream_is_for_who_takes_one_and_no_part_of_the_config(folder: Path):
     assert request(folder).stream is None
     streaming = request(folder, "--stream=2")
     assert (streaming.stream, "stream" in streaming.record) == (2, False)
-    assert flags.parse(["--replay=run", "--stream=0"], folder) == flags.Replay(
+    assert flags.parse(["--replay=run", "--stream=0"], folder) == intents.Replay(
         Path("run"), None, 0
     )
     assert "0..64" in complaint(folder, "--exp=toy", "--stream=-1")
@@ -102,7 +104,7 @@ def test_a_flag_given_beside_quick_wins(folder: Path):
 def test_all_runs_every_experiment(folder: Path):
     toys.write(folder, "second")
     command = flags.parse(["--exp=all", "--seed=3"], folder)
-    assert isinstance(command, flags.Run)
+    assert isinstance(command, intents.Run)
     assert [each.experiment.name for each in command.requests] == ["second", "toy"]
     assert {each.seed for each in command.requests} == {3}
 
@@ -133,6 +135,27 @@ def test_the_data_is_the_first_that_the_experiment_names(folder: Path):
     assert request(folder, "--data=digits").data == "digits"
     message = complaint(folder, "--exp=toy", "--data=digts")
     assert message == "toy has no data set 'digts'; did you mean digits?"
+
+
+JOINT = ["--exp=toy", "--coordinator=host:1"]
+
+
+def test_processes_that_run_together_are_named_or_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def found(*words: str) -> Peers | None:
+        command = flags.parse(words, folder)
+        assert isinstance(command, intents.Run)
+        return command.peers
+
+    assert found("--exp=toy") is None
+    assert found("--exp=toy", "--device=tpu") == Peers()
+    words = [*JOINT, "--num_processes=2", "--process_id=1"]
+    assert found(*words) == Peers("host:1", 2, 1)
+    for name in ("JOB_ID", "STEP_NODELIST", "PROCID", "LOCALID", "NTASKS"):
+        assert found("--exp=toy") is None
+        monkeypatch.setenv(f"SLURM_{name}", "2")
+    assert found("--exp=toy") == Peers()
 
 
 @pytest.mark.parametrize(
@@ -202,6 +225,18 @@ def test_the_data_is_the_first_that_the_experiment_names(folder: Path):
         (["--replay=r", "--seed=1"], "--replay does not go with --seed"),
         (["--publish=r", "--replay=r"], "--replay does not go with --publish"),
         (["--list", "--quick"], "--list does not go with --quick"),
+        (
+            ["--exp=toy", "--coordinator=host"],
+            "flag --coordinator=host: expected HOST:PORT",
+        ),
+        (
+            ["--exp=toy", "--coordinator=host:1", "--process_id=0"],
+            "--coordinator needs --num_processes as well",
+        ),
+        (
+            [*JOINT, "--num_processes=2", "--process_id=2"],
+            "flag --process_id: expected at most 1",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(folder: Path, words: list[str], message: str):
@@ -214,7 +249,7 @@ def test_the_largest_seed_is_taken(folder: Path):
 
 def test_a_replay_may_find_its_data_elsewhere(folder: Path):
     command = flags.parse(["--replay=run", "--data_dir=data"], folder)
-    assert command == flags.Replay(Path("run"), "data")
+    assert command == intents.Replay(Path("run"), "data")
 
 
 def test_alone_it_says_what_it_can_do(folder: Path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness import flags, grid
+from experiments.harness import flags, grid, intents
 from experiments.harness.exits import USAGE, CommandError
 from tests.harness import toys
 
@@ -12,9 +12,9 @@ RULE = "quoted if it holds a comma or semicolon, or nothing"
 MANY = ",".join(map(str, range(40)))
 
 
-def swept(folder: Path, *words: str) -> flags.Sweep:
+def swept(folder: Path, *words: str) -> intents.Sweep:
     command = flags.parse(["--exp=toy", *words], folder)
-    assert isinstance(command, flags.Sweep)
+    assert isinstance(command, intents.Sweep)
     return command
 
 

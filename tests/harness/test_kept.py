@@ -30,10 +30,10 @@ def test_a_slow_disk_queues_one_state_of_a_training(
         tmp_path, {}, jax.random.key(0), 0, lambda *_, **__: None, lambda _: None
     )
     training = every.training("net", np.zeros(3), 100)
-    training.offer(np.ones(3), 1, 0.5)
+    training.save(np.ones(3), 1, 0.5)
     begun.wait(10)
     for done in range(2, 50):
-        training.offer(np.ones(3), done, 0.5)
+        training.save(np.ones(3), done, 0.5)
     go_on.set()
     every.wait()
     every.close()

@@ -137,6 +137,20 @@ def test_a_failure_ends_the_trainings_beside_it_at_their_next_chunk(
     assert len(others) < 1000
 
 
+def test_no_measurement_begins_beside_a_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PJRT_NPROC", "2")
+    begun = []
+
+    def fails() -> dict[str, Any]:
+        time.sleep(0.1)
+        raise NotFinite("here")
+
+    lab = Lab("digits", None, quiet, quiet)
+    with pytest.raises(NotFinite, match="here"):
+        lab.measure({"fails": fails, "next": lambda: {"begun": begun.append(1)}})
+    assert not begun
+
+
 def test_repeats_are_interleaved_in_alternating_order():
     order: list[str] = []
     lab = Lab("digits", None, quiet, quiet)

@@ -25,8 +25,9 @@ X, K = jnp.ones((1, 5, 2)), jnp.ones((3, 2, 2))
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty directory, an empty memory, and nothing warned of yet."""
     monkeypatch.setenv("CNN_JAX_CACHE", str(tmp_path))
-    for name, empty in (("_made", {}), ("_recorded", []), ("_recorders", [])):
-        monkeypatch.setattr(choices, name, empty)
+    monkeypatch.setattr(choices, "_made", {})
+    for name in ("_recorded", "_recorders", "_asked"):
+        monkeypatch.setattr(choices, name, [])
     monkeypatch.setattr(choices, "_warned", set())
 
 
@@ -155,6 +156,23 @@ def test_a_choice_is_told_once_as_soon_as_it_is_made(
         assert told == made
         lower(X, K)
         assert len(told) == 1
+
+
+def test_another_is_asked_once_and_what_it_chose_is_not_measured(
+    measured: list[list[str]],
+) -> None:
+    asked: list[str] = []
+
+    def ask(problem: str) -> Choice:
+        asked.append(problem)
+        return Choice(problem, "shifted", "measured", {})
+
+    lower(X, K)  # what this process has measured itself does not count
+    with recording_choices(ask=ask) as made:
+        assert "convolution" not in lower(X, K)
+        lower(X, K)
+    assert (len(asked), len(measured)) == (1, 1)
+    assert (made[-1].algorithm, made[-1].source) == ("shifted", "recorded")
 
 
 def test_a_record_begins_with_what_is_compiled_already(

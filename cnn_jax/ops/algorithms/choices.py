@@ -48,13 +48,16 @@ class Choice:
 
 _made: dict[str, Choice] = {}
 _recorded: list[dict[str, Choice]] = []
+_asked: list[Callable[[str], Choice | None]] = []
 _recorders: list[tuple[list[Choice], Callable[[Choice], None]]] = []
 _warned: set[Path] = set()
 
 
 @contextlib.contextmanager
 def recording_choices(
-    known: Iterable[Choice] = (), tell: Callable[[Choice], None] = lambda choice: None
+    known: Iterable[Choice] = (),
+    tell: Callable[[Choice], None] = lambda choice: None,
+    ask: Callable[[str], Choice | None] = lambda problem: None,
 ) -> Generator[list[Choice]]:
     """Records what algorithm="autotune" chooses, or makes it choose the same again.
 
@@ -64,6 +67,8 @@ def recording_choices(
     Args:
       known: of an earlier record; what they answer is not measured.
       tell: called with each choice as soon as it is made and recorded.
+      ask: called with a problem that is not known; a choice that it gives, such as that
+        of another process, becomes known.
 
     Yields:
       A list that grows by one `Choice` for every form of every convolution.
@@ -76,17 +81,19 @@ def recording_choices(
         choices = list(_made.values())
         _recorders.append((choices, tell))
         _recorded.append(recorded)
+        _asked.append(ask)
     try:
         yield choices
     finally:
         with _lock:
             mine = (each is choices for each, _ in _recorders)
             index = list(mine).index(True)
-            del _recorders[index], _recorded[index]
+            del _recorders[index], _recorded[index], _asked[index]
 
 
 def find(problem: str, backend: str, device: str, names: Collection[str]) -> str | None:
     """The recorded choice, or this process's, or the one on disk, if there is one."""
+    _ask(problem)
     with _lock:
         for recorded in reversed(_recorded):
             if problem in recorded and recorded[problem].algorithm in names:
@@ -98,6 +105,15 @@ def find(problem: str, backend: str, device: str, names: Collection[str]) -> str
     if entry is None or entry["algorithm"] not in names:
         return None
     return _tell(Choice(problem, entry["algorithm"], "cache", entry["seconds"]))
+
+
+def _ask(problem: str) -> None:
+    """Learns a choice that none of the recorders knows yet."""
+    with _lock:
+        pairs = list(zip(_recorded, _asked, strict=True))
+    for recorded, ask in pairs:
+        if problem not in recorded and (choice := ask(problem)):
+            recorded[problem] = dataclasses.replace(choice, source="recorded")
 
 
 def keep(problem: str, backend: str, device: str, seconds: dict[str, float]) -> str:

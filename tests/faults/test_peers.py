@@ -1,0 +1,153 @@
+"""Several processes that run one study: the same bits, and an end where one is lost."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments.harness import directory
+from tests.faults import study
+from tests.harness import nets, toys
+
+LONG = 300.0
+PATIENCE = 30.0  # within which the loss of a peer has to end the others
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`start(*words, **variables)`: a command line in a process of its own."""
+    folder = toys.write(tmp_path / "experiments", "nets", nets.SOURCE)
+    toys.write(folder, "study", study.SOURCE)
+    processes = []
+
+    def begin(*words: str, **variables: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            toys.command(folder, *words),
+            cwd=toys.ROOT,
+            env={**os.environ, "CNN_JAX_CACHE": str(tmp_path / "cache"), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def together(start: Callable, count: int, *words: str) -> list[subprocess.Popen[str]]:
+    """The same command in several processes."""
+    joint = (f"--coordinator=localhost:{free_port()}", f"--num_processes={count}")
+    return [start(*words, *joint, f"--process_id={index}") for index in range(count)]
+
+
+def ended(process: subprocess.Popen[str], seconds: float = LONG) -> tuple[int, str]:
+    """The code and the last line that was told."""
+    _, told = process.communicate(timeout=seconds)
+    return process.returncode, (told.splitlines() or [""])[-1]
+
+
+def complete(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        code, told = ended(process)
+        assert code == 0, told
+
+
+def digest(out: Path) -> str:
+    (result,) = out.glob("*/*/result.json")
+    return json.loads(result.read_text())["metrics_digest"]
+
+
+def logged(out: Path, event: str) -> list[dict]:
+    """The events of this name until now."""
+    try:
+        (run,) = out.glob("study/*")
+        events = directory.read_log(run)
+    except (ValueError, OSError):
+        return []
+    return [each for each in events if each["event"] == event]
+
+
+def wait_for(
+    seen: Callable[[], object], processes: list[subprocess.Popen[str]]
+) -> None:
+    while not seen():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.1)
+
+
+def test_two_processes_give_the_bits_of_two_devices(start: Callable, tmp_path: Path):
+    words = ("--exp=nets", "--num_seeds=1", "--num_threads=3")
+    both, one = tmp_path / "both", tmp_path / "one"
+    complete(*together(start, 2, *words, f"--out={both}"))
+    (run,) = both.glob("nets/*")
+    placed = [each for each in directory.read_log(run) if each["event"] == "placed"]
+    assert [(each["devices"], each["batch_shared_by"]) for each in placed] == [(2, 2)]
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    complete(start(*words, f"--out={one}", XLA_FLAGS=flags))
+    assert digest(one) == digest(both)
+
+
+def test_a_lost_peer_ends_the_others_and_fewer_go_on(start: Callable, tmp_path: Path):
+    out, whole = tmp_path / "runs", tmp_path / "whole"
+    words = ("--exp=study", "--num_seeds=4", "--chunks=6", "--resume=latest")
+    words += ("--checkpoint_seconds=0",)
+    complete(start(*words, f"--out={whole}"))
+    processes = together(start, 4, *words, f"--out={out}", "--pause=0.2")
+    wait_for(lambda: logged(out, "checkpoint"), processes)
+    processes[2].send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    for process in (processes[index] for index in (0, 1, 3)):
+        code, told = ended(process, PATIENCE)
+        assert code == 7, told
+        assert "lost" in told
+    assert time.monotonic() - began < PATIENCE
+    before = len(logged(out, "chunk"))
+    fewer = together(start, 2, *words, f"--out={out}", "--pause=0.2")
+    wait_for(lambda: len(logged(out, "chunk")) > before + 1, fewer)
+    fewer[1].send_signal(signal.SIGTERM)
+    for process in fewer:
+        assert ended(process) == (143, "launch.py: terminated")
+    assert logged(out, "restored")
+    last, kept = logged(out, "chunk")[-1], logged(out, "checkpoint")[-1]
+    assert (last["label"], last["chunk"]) == (kept["label"], kept["chunk"])
+    complete(start(*words, f"--out={out}", "--pause=0.2"))
+    assert digest(out) == digest(whole)
+
+
+def test_an_absent_peer_ends_the_first_in_time(tmp_path: Path):
+    folder = toys.write(tmp_path / "experiments", "study", study.SOURCE)
+    python, option, code, *words = toys.command(
+        folder,
+        "--exp=study",
+        f"--out={tmp_path / 'runs'}",
+        f"--coordinator=localhost:{free_port()}",
+        "--num_processes=2",
+        "--process_id=0",
+    )
+    code = f"from experiments.harness import peers; peers.PATIENCE = 3; {code}"
+    done = subprocess.run(
+        [python, option, code, *words],
+        capture_output=True,
+        text=True,
+        cwd=toys.ROOT,
+        check=False,
+    )
+    told = "launch.py: not all processes came within 3 s\n"
+    assert (done.returncode, done.stderr) == (7, told)
+    assert not (tmp_path / "runs").exists()
