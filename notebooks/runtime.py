@@ -26,6 +26,8 @@ _ASK = "import jax; print(jax.default_backend())"
 def install(root: Path = ROOT) -> list[str]:
     """Installs what a run needs and the runtime lacks; jax only where there is none.
 
+    What `--tensorboard` needs is among it.
+
     Args:
       root: of the project, where pyproject.toml is.
 
@@ -37,7 +39,8 @@ def install(root: Path = ROOT) -> list[str]:
       subprocess.CalledProcessError: pip could not install it.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    wanted = missing(project["dependencies"])
+    extras = project.get("optional-dependencies", {})
+    wanted = missing([*project["dependencies"], *extras.get("tensorboard", ())])
     if wanted:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
             constraints.write("\n".join(_jax_as_it_is()))

@@ -107,13 +107,20 @@ def _random_shifts(key: jax.Array, images: jax.Array, max_shift: jax.Array):
     return images
 
 
+def _augmented(key: jax.Array, images: jax.Array, max_shift: jax.Array) -> jax.Array:
+    """The images, shifted if they are to be: drawing shifts by 0 would be a cost."""
+    return jax.lax.cond(
+        max_shift > 0, _random_shifts, lambda key, same, _: same, key, images, max_shift
+    )
+
+
 def _batch(state: State, order: jax.Array, data: Data, batch_size: int):
     """The images and labels of one step, augmented: this device's share of them."""
     steps_per_epoch = len(order) // batch_size
     start = (state.step % steps_per_epoch) * batch_size
     index = own_share(jax.lax.dynamic_slice(order, (start,), (batch_size,)))
     key = jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step)
-    return _random_shifts(key, data.images[index], data.max_shift), data.labels[index]
+    return _augmented(key, data.images[index], data.max_shift), data.labels[index]
 
 
 def _order(key: jax.Array, epoch: jax.Array, num_examples: int) -> jax.Array:
