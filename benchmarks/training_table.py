@@ -53,8 +53,8 @@ def tables(found: Results) -> str:
     parts = [
         "## Examples per second",
         "Of medians; behind flax.linen and torch ours as multiples of their speed, and "
-        "how far the first steps were apart (the change of all parameters and the "
-        "losses, relative).",
+        "how far the first steps were apart (first gradient of all parameters, losses "
+        "of three steps; relative).",
         _speed_rows(found),
         "## Memory and compilation",
         "MB of outputs and temporary arrays, the data set not among them, and seconds "

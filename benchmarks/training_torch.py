@@ -41,7 +41,10 @@ def torch_training(net: Net, start: Start) -> Train:
             loss.backward()
             optimizer.step()
             losses.append(loss.detach())
-        return Trained(params, losses)
+        moments = {
+            name: optimizer.state[value]["exp_avg"] for name, value in params.items()
+        }
+        return Trained(params, moments, losses)
 
     def finished(steps: int | None = None) -> Trained:
         return waited_for(partial(train, steps))()
@@ -52,12 +55,11 @@ def torch_training(net: Net, start: Start) -> Train:
 def from_torch(trained: Trained, like: Any) -> Trained:
     """A training by torch with arrays in the order and form of our parameters."""
 
-    def leaf(path: Any, ours: Any) -> np.ndarray:
-        value = trained.params[_name(path)].detach().cpu().numpy()
-        return value.transpose(_FROM_TORCH[ours.ndim])
+    def ours(values: Mapping[str, Any]) -> Any:
+        return jax.tree_util.tree_map_with_path(partial(_from_torch, values), like)
 
-    params = jax.tree_util.tree_map_with_path(leaf, like)
-    return Trained(params, [float(loss) for loss in trained.losses])
+    losses = [float(loss) for loss in trained.losses]
+    return Trained(ours(trained.params), ours(trained.moments), losses)
 
 
 # Axes of a kernel or a vector by its rank: [*window, C, O] and [O, C, *window].
@@ -67,6 +69,11 @@ _FROM_TORCH = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
 def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _from_torch(values: Mapping[str, Any], path: Any, ours: Any) -> np.ndarray:
+    array = values[_name(path)].detach().cpu().numpy()
+    return array.transpose(_FROM_TORCH[ours.ndim])
 
 
 def _to_torch(params: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import argparse
 
-import jax
 import numpy as np
 import pytest
 
@@ -37,7 +36,7 @@ def test_both_libraries_take_the_same_steps_and_a_difference_is_seen():
         trains[name] = program.train(compiled)
     ours, linen = trains["ours"], trains["linen"]
     assert ours(None).losses.shape == (3,)
-    assert training.checked(ours, linen, start) < 1e-3
+    assert training.checked(ours, linen) < 1e-3
     again = ours(None)
     np.testing.assert_array_equal(again.losses, ours(None).losses)
 
@@ -45,19 +44,21 @@ def test_both_libraries_take_the_same_steps_and_a_difference_is_seen():
     program = peers.linen(NET, other)
     turned = program.train(program.jitted)
     with pytest.raises(RuntimeError, match="two trainings differ by"):
-        training.checked(ours, turned, start)
+        training.checked(ours, turned)
 
 
-def test_a_difference_is_of_what_training_has_changed():
-    before = {"kernel": np.full((2,), 100.0)}
-    start = peers.Start(*[np.zeros(1)] * 3, state=type("", (), {"params": before}))
+def test_a_difference_is_of_gradients_and_losses():
     one, other = (
-        peers.Trained({"kernel": 100.0 + np.asarray(change)}, np.ones(2))
-        for change in ([0.3, 0.5], [0.3, 0.4])
+        peers.Trained({}, {"a": np.asarray([0.3]), "b": np.asarray([last])}, np.ones(2))
+        for last in (0.5, 0.4)
     )
-    assert peers.difference(one, other, start) == pytest.approx(0.2)
+    assert peers.gradients_apart(one, other) == pytest.approx(0.2)
     lossy = other._replace(losses=np.asarray([1.0, 1.5]))
-    assert peers.difference(lossy, other, start) == pytest.approx(0.5)
+    assert peers.losses_apart(lossy, other) == pytest.approx(0.5)
+    with pytest.raises(RuntimeError, match=r"differ by 0\.5"):
+        training.checked(lambda steps: lossy, lambda steps: other)
+    with pytest.raises(RuntimeError, match=r"differ by 0\.2"):
+        training.checked(lambda steps: one, lambda steps: other)
 
 
 def test_targets_are_judged_by_medians_and_by_the_worst_batch():
@@ -87,11 +88,12 @@ def test_the_table_states_examples_per_second_of_the_median():
 
 
 def test_seeds_in_one_program_have_the_bits_of_single_runs():
-    found = training._time_seeds(2, 2, budget=0.0)
-    assert found["same bits"] is True
-    assert found["seconds"].keys() == set(training.WAYS)
-    changed = jax.tree.map(lambda a: a + 1, {"a": np.zeros(2)})
-    assert not training._same_bits({"a": np.zeros(2)}, changed)
+    programs = training.seed_programs(2, 2)
+    together, apart = (
+        programs[way].train(programs[way].jitted)() for way in training.WAYS
+    )
+    assert training.same_bits(together, apart)
+    assert not training.same_bits(together, apart[::-1])
 
 
 def test_nets_are_chosen_by_name():
