@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbclient
 import nbformat
@@ -16,8 +17,8 @@ from tests.experiments.test_quick import SMALL
 NOTEBOOK = runtime.ROOT / "notebooks" / "colab.ipynb"
 
 
-def cells() -> dict[str, nbformat.NotebookNode]:
-    return {cell.id: cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells}
+def read() -> Any:
+    return nbformat.read(NOTEBOOK, as_version=4)
 
 
 def printed(cell: nbformat.NotebookNode) -> str:
@@ -25,7 +26,7 @@ def printed(cell: nbformat.NotebookNode) -> str:
 
 
 def test_the_notebook_in_the_repository_has_no_outputs():
-    for cell in cells().values():
+    for cell in read().cells:
         assert not cell.get("outputs"), cell.id
         assert not cell.get("execution_count"), cell.id
         assert not cell.metadata, cell.id
@@ -37,7 +38,7 @@ def test_the_notebook_in_the_repository_has_no_outputs():
 def test_the_notebook_runs_from_start_to_end(tmp_path, monkeypatch):
     words = ("--quick", *SMALL, f"--out={tmp_path}")
     monkeypatch.setenv("CNN_JAX_FLAGS", " ".join(words))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = read()
     folder = {"metadata": {"path": str(NOTEBOOK.parent)}}
     nbclient.NotebookClient(notebook, timeout=300, resources=folder).execute()
     done = {cell.id: cell for cell in notebook.cells}
