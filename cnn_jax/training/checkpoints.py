@@ -16,13 +16,14 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+
+from cnn_jax.training.packing import leaves_of, pack, size_of, unpack
 
 _FORMAT = 1
 _PACKED = "leaves"
@@ -83,7 +84,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         "key": _key_facts(checkpoint.key),
         "config": checkpoint.config,
         "loss": checkpoint.loss if math.isfinite(checkpoint.loss) else None,
-        "leaves": _leaves(checkpoint.state),
+        "leaves": leaves_of(checkpoint.state),
     }
     facts["sha256"] = _digest(facts, packed)
     content = ocp.args.Composite(
@@ -113,7 +114,7 @@ def restore(folder: Path, step: int, like: Checkpoint) -> Checkpoint:
     with _checkpointer() as checkpointer:
         facts = read_facts(folder, step)
         _check_same(facts, like)
-        empty = np.empty(1 + sum(map(_size, facts["leaves"])), np.uint8)
+        empty = np.empty(1 + sum(map(size_of, facts["leaves"])), np.uint8)
         content = ocp.args.Composite(state=ocp.args.StandardRestore({_PACKED: empty}))
         try:
             packed = checkpointer.restore(path, content)["state"][_PACKED]
@@ -216,7 +217,7 @@ def _checkpointer() -> Any:
 
 def state_digest(state: Any) -> str:
     """sha256 of a pytree: names, dtypes, shapes and bits of its leaves."""
-    return _digest({"leaves": _leaves(state)}, pack(state))
+    return _digest({"leaves": leaves_of(state)}, pack(state))
 
 
 def _may_pass(error: Exception) -> bool:
@@ -232,7 +233,7 @@ def _check_same(facts: Mapping[str, Any], like: Checkpoint) -> None:
     expected = {
         "key": _key_facts(like.key),
         "config": json.loads(json.dumps(like.config)),
-        "leaves": _leaves(like.state),
+        "leaves": leaves_of(like.state),
     }
     for name, value in expected.items():
         mine = facts[name]
@@ -256,84 +257,6 @@ def _loss(folder: Path, step: int) -> float:
     except Unsound:
         return math.inf
     return loss if isinstance(loss, float) else math.inf
-
-
-def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(
-        leaf.dtype, jax.dtypes.prng_key
-    )
-
-
-def _leaves(state: Any) -> list[dict[str, Any]]:
-    """Name, dtype and shape of every leaf as jax sees it, and how it is stored."""
-    found = []
-    forms = jax.tree.leaves(jax.eval_shape(lambda same: same, state))
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    for (path, leaf), form in zip(leaves, forms, strict=True):
-        stored = jax.random.key_data(leaf) if _is_key(leaf) else form
-        found.append(
-            {
-                "name": jax.tree_util.keystr(path, simple=True, separator="."),
-                "dtype": str(form.dtype),
-                "stored": np.dtype(stored.dtype).name,
-                "shape": list(stored.shape),
-                "weak": bool(form.weak_type),
-            }
-        )
-    return found
-
-
-def _size(form: Mapping[str, Any]) -> int:
-    """Bytes of a leaf."""
-    return math.prod(form["shape"]) * np.dtype(form["stored"]).itemsize
-
-
-def pack(state: Any) -> np.ndarray:
-    """The bits of all leaves, and one byte more: orbax refuses an array of size 0.
-
-    Args:
-      state: a pytree of arrays and typed keys.
-
-    Returns:
-      [bytes].
-    """
-    parts = [np.zeros(1, np.uint8)]
-    for leaf in reversed(jax.tree.leaves(state)):
-        array = jax.random.key_data(leaf) if _is_key(leaf) else jnp.asarray(leaf)
-        parts.append(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-    return np.concatenate(parts[::-1])
-
-
-def unpack(
-    packed: np.ndarray, like: Any, forms: Iterable[Mapping[str, Any]] | None = None
-) -> Any:
-    """The pytree whose leaves lie behind each other.
-
-    Args:
-      packed: [bytes], as `pack` gives them.
-      like: a pytree of the same structure.
-      forms: dtype and shape of every leaf, if they are not those of `like`.
-    """
-    before, tree = jax.tree.flatten(like)
-    forms = _leaves(like) if forms is None else forms
-    leaves, start = [], 0
-    for form, leaf in zip(forms, before, strict=True):
-        content = packed[start : start + _size(form)]
-        leaves.append(_rebuilt(content, form, leaf))
-        start += len(content)
-    return jax.tree.unflatten(tree, leaves)
-
-
-def _rebuilt(content: np.ndarray, form: Mapping[str, Any], like: Any) -> jax.Array:
-    """The leaf as it was: a typed key again, weakly typed where it was."""
-    array = content.view(form["stored"]).reshape(form["shape"])
-    if _is_key(like):
-        data = jnp.asarray(array)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
-    if form["weak"]:  # which only an update in place hands on
-        zero = np.dtype(form["stored"]).type(0).item()
-        return jnp.full(array.shape, zero).at[...].set(array)
-    return jnp.asarray(array)
 
 
 def _key_facts(key: jax.Array) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cnn_jax import data
 from cnn_jax.data import Stream
-from cnn_jax.training import checkpoints
+from cnn_jax.training import packing
 from experiments.harness import peers, placement
 from experiments.harness.environment import programs_at_once
 from experiments.harness.kept import Checkpoints, Training
@@ -322,8 +322,8 @@ def _as_first_has(states: Any, done: int, label: str) -> tuple[Any, int]:
     done = rows[0][0]
     if not (peers.several() and done):
         return states, done
-    packed = peers.from_first(checkpoints.pack(states))
-    return checkpoints.unpack(packed, states), done
+    packed = peers.from_first(packing.pack(states))
+    return packing.unpack(packed, states), done
 
 
 def _not_finite(losses: np.ndarray, chunks_before: int, label: str) -> NotFinite:
