@@ -248,8 +248,8 @@ def half_life(profile: Array) -> Array:
       profile: [T], log10, from `log_carry_gradients`.
 
     Returns:
-      [] integer: T where it never falls that far (censored), 0 where the last entry is
-      -inf.
+      [] integer: T where it never falls that far (censored; NaN has not fallen), 0
+      where the last entry is -inf.
     """
     fallen = jnp.flip(profile <= profile[-1] - math.log10(2))
     return jnp.where(jnp.any(fallen), jnp.argmax(fallen), profile.shape[0])

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +74,58 @@ def test_every_first_and_second_derivative_is_that_of_the_plain_scan(name):
             ]
         )(arrays)
     assert_same_trees(got, wanted, 1e-11, 1e-11)
+
+
+@hypothesis.settings(max_examples=5)
+@hypothesis.given(
+    st.sampled_from(sorted(FAST)),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.integers(1, 7),
+    st.integers(1, 3),
+    st.booleans(),
+    st.data(),
+)
+def test_derivatives_of_any_sizes_and_lengths_are_those_of_the_plain_scan(
+    name, batch, steps, size, hidden, reverse, data
+):
+    params, carry, inputs = CASES[name].draw((batch,), steps, size, hidden)
+    lengths = st.lists(st.integers(0, steps), min_size=batch, max_size=batch)
+    time = {"lengths": np.array(data.draw(lengths)), "reverse": reverse}
+    arrays = (params, inputs, carry)
+
+    def derivatives(function):
+        gradient = jax.grad(total(function), (0, 1, 2))
+        return jax.jvp(gradient, arrays, along(arrays))
+
+    with jax.enable_x64(True):
+        got, wanted = jax.jit(
+            lambda: [derivatives(each) for each in layer_and_scan(name, **time)]
+        )()
+    assert_same_trees(got, wanted, 1e-11, 1e-11)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_derivatives_in_bfloat16_are_close_to_those_in_float64(name):
+    params, carry, inputs = CASES[name].draw(steps=5)
+    arrays = (params, inputs, carry)
+
+    def derivatives(function, arrays, tangents):
+        gradient = jax.grad(total(function), (0, 1, 2))
+        return jax.jvp(gradient, arrays, tangents)
+
+    layer, scan = layer_and_scan(name, **TIMES[name])
+    with jax.enable_x64(True):
+        wanted = jax.jit(partial(derivatives, scan))(arrays, along(arrays))
+    low = jax.tree.map(
+        partial(jnp.asarray, dtype=jnp.bfloat16), (arrays, along(arrays))
+    )
+    got = jax.jit(partial(derivatives, layer))(*low)
+    for order, (ours, exact) in enumerate(zip(got, wanted, strict=True), start=1):
+        largest = max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(exact))
+        assert_same_trees(
+            jax.tree.map(np.float64, ours), exact, 0, 0.02 * order * largest
+        )
 
 
 def test_derivatives_of_both_orders_and_modes_agree_with_differences():

@@ -26,7 +26,8 @@ def bidirectional(
         y_t = merge(forward y_t, backward y_t)
 
     Args:
-      layer: `rnn`, `lstm`, `gru`, or one of them with options by functools.partial.
+      layer: `rnn`, `lstm`, `gru`, or one of them with options by functools.partial,
+        whose `reverse` and `keep_order` are of no meaning.
       params: (of the forward layer, of the backward one).
       inputs: [*N, T, D].
       carry: (of the forward layer, of the backward one) or None.
@@ -44,7 +45,7 @@ def bidirectional(
     """
     forward, backward = _pair("params", params)
     first, last = _pair("carry", (None, None) if carry is None else carry)
-    first, after = layer(forward, inputs, first, lengths=lengths)
+    first, after = layer(forward, inputs, first, lengths=lengths, reverse=False)
     last, before = layer(
         backward, inputs, last, lengths=lengths, reverse=True, keep_order=True
     )
