@@ -50,6 +50,14 @@ EVENTS = {
         "an algorithm was chosen by measuring; later processes take it as it is",
         {"choice": "object"},
     ),
+    "placed": Event(
+        "a program of a training runs on so many devices, its seeds by map or vmap for "
+        "this reason, each batch shared by so many of the devices",
+        {
+            **dict.fromkeys(("label", "by", "reason"), "text"),
+            **dict.fromkeys(("seeds", "devices", "batch_shared_by"), "whole"),
+        },
+    ),
     "chunk": Event(
         "so many chunks and steps of a training are done, of so many chunks",
         {**_TRAINING, "of": "whole", "steps": "whole"},
