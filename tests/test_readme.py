@@ -72,7 +72,7 @@ def test_each_of_the_two_commands_is_one_line_that_sets_itself_up():
         assert line.startswith("python3 -m venv .venv && ")
         assert "install -q -r requirements.txt" in line
     assert main[0].endswith("launch.py --exp=equivariance")
-    assert tests[0].endswith("-m pytest")
+    assert tests[0].endswith("-m pytest -n 2")
     with_uv = shell[2].splitlines()
     assert [line.rpartition(" && ")[2] for line in with_uv] == [
         line.rpartition(" && ")[2] for line in (*main, *tests)
