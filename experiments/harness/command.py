@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.harness import exits, flags, intents, modules, peers, signals
+from experiments.harness.supervision import supervised
 
 
 def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
@@ -21,7 +22,7 @@ def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
       stderr; only a bug shows a traceback.
     """
     if peers.wanted(argv):
-        return peers.supervised(lambda: _main(argv, folder))
+        return supervised(lambda: _main(argv, folder))
     return _main(argv, folder)
 
 

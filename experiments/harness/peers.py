@@ -6,9 +6,7 @@ over the devices of all (see `placement`), the rest each computes itself. Proces
 first, alone writes and restores; the others follow it, and all compare what they have
 measured. How a process ends is told to the others, which end in the same way.
 
-jax ends a process whose peer is lost with SIGABRT, whatever it is about, and says so in
-its own way. So what works is the child of a process that does nothing but wait for it,
-and tells in one line what was the matter.
+jax ends a process whose peer is lost, whatever it is about: see `supervision`.
 
 Nothing here imports jax before `joined` does; without it a process is alone.
 """
@@ -18,15 +16,11 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
-import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from types import FrameType
-from typing import Any, TextIO
+from collections.abc import Generator, Sequence
+from typing import Any
 
 from experiments.harness import exits
 from experiments.harness.exits import DIFFERS, PEER_LOST, CommandError
@@ -39,9 +33,6 @@ _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_PROCID", "SLURM_LOCALID"
 _FAILED = "failed"
 LOST = "a peer process was lost; --resume goes on, with fewer as well"
 _BACKENDS = ("Gloo", "NCCL", "coordination service", "CoordinationService")
-# What a process says last that jax, or gloo amid a collective, has ended.
-_FATAL = re.compile(b"JAX distributed service detected fatal errors|gloo/transport")
-_CONNECTING = b"RegisterTask"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,12 +176,13 @@ def _watch(joined: _Joined, ended: threading.Event) -> None:
             return
     if ended.wait(GRACE):
         return
-    _tell(failed["message"])
+    tell(failed["message"])
     _leave(joined)
     os._exit(failed["code"])
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """One line on stderr, if it is still there."""
     with contextlib.suppress(OSError, ValueError):
         print(f"launch.py: {message}", file=sys.stderr, flush=True)
 
@@ -310,77 +302,3 @@ def from_first(array: Any) -> Any:
 def key_of(problem: str) -> str:
     """Under which the choice of an algorithm is told."""
     return f"choice/{hashlib.sha256(problem.encode()).hexdigest()}"
-
-
-def supervised(work: Callable[[], int]) -> int:
-    """Does the work in a child process, and says so if jax has ended it.
-
-    Returns:
-      The exit code of the work; 7 where it was ended because a peer was lost.
-    """
-    reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as muttered:  # by what is not Python
-        child = os.fork()
-        if child == 0:
-            os.close(writing)
-            os.setpgid(0, 0)  # signals come through the parent, once
-            threading.Thread(target=_die_with, args=(reading,), daemon=True).start()
-            sys.stdout = _kept_from(muttered.fileno(), 1)
-            sys.stderr = _kept_from(muttered.fileno(), 2)
-            _exit_with(work)
-        os.close(reading)
-        status = _wait(child)
-        os.close(writing)
-        code = os.waitstatus_to_exitcode(status)
-        muttered.seek(0)
-        text = muttered.read()
-    if code == -signal.SIGABRT and _FATAL.search(text):
-        is_late = _CONNECTING in text
-        _tell(f"not all processes came within {PATIENCE} s" if is_late else LOST)
-        return PEER_LOST
-    if code < 0:
-        os.write(2, text)
-    return code if code >= 0 else 128 - code
-
-
-def _kept_from(other: int, descriptor: int) -> TextIO:
-    """What Python writes still goes there, all else to another file."""
-    own = open(os.dup(descriptor), "w", buffering=1)  # noqa: SIM115
-    os.dup2(other, descriptor)
-    return own
-
-
-def _wait(child: int) -> int:
-    """The status that a child ends with; until then it gets the signals."""
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        os.kill(child, number)
-
-    before = {
-        number: signal.signal(number, forward)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    _, status = os.waitpid(child, 0)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    return status
-
-
-def _exit_with(work: Callable[[], int]) -> None:
-    """Ends the process without waiting for threads or peers."""
-    code = 1
-    try:
-        code = work()
-    except BaseException as error:
-        sys.excepthook(type(error), error, error.__traceback__)
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def _die_with(reading: int) -> None:
-    """Ends this process where its parent has ended, however it did."""
-    os.read(reading, 1)
-    os._exit(PEER_LOST)
