@@ -153,10 +153,8 @@ def _compiled(
         state, split = state_and_split
         return chunk_in_order(state, Data(*map(jnp.asarray, split), *settings), config)
 
-    if is_streaming:
-        step = over_seeds(on_stream)
-    else:
-        step = over_seeds(partial(chunk, config=config), batch_size=batch)
+    # No devices share a batch, since those of a stream are not shared either.
+    step = over_seeds(on_stream if is_streaming else partial(chunk, config=config))
     return config, step, over_seeds(partial(predict_shifted, apply))
 
 

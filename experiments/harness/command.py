@@ -21,15 +21,19 @@ def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
       The exit code (see `exits`). What a user can do something about is one line on
       stderr; only a bug shows a traceback.
     """
-    if peers.wanted(argv):
-        return supervised(lambda: _main(argv, folder))
-    return _main(argv, folder)
+    try:
+        command = flags.parse(argv, folder)
+    except exits.CommandError as error:
+        return _tell(error)
+    if isinstance(command, intents.Run | intents.Resume) and command.peers:
+        return supervised(lambda: _main(command, argv, folder))
+    return _main(command, argv, folder)
 
 
-def _main(argv: Sequence[str], folder: Path) -> int:
+def _main(command: intents.Command, argv: Sequence[str], folder: Path) -> int:
     with signals.handled():
         try:
-            code = _obey(flags.parse(argv, folder), argv, folder)
+            code = _obey(command, argv, folder)
             sys.stdout.flush()
             return code
         except BrokenPipeError:  # whoever read the output has seen enough

@@ -122,6 +122,12 @@ def check_device(device: str) -> None:
             f"no {device.upper()} that jax can use on this machine: take --device=cpu, "
             f"or install {_INSTALL.get(device, 'jaxlib')}",
         )
+    if jax.process_count() > 1 and not jax.distributed.is_initialized():
+        raise CommandError(
+            UNAVAILABLE,
+            f"the {found.upper()}s belong to {jax.process_count()} processes, and this "
+            "command runs in one",
+        )
 
 
 def record(num_threads: int) -> dict[str, Any]:
@@ -165,7 +171,7 @@ def deciding(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line for each entry of `record` that is another now."""
-    return list(changes(_flat(then), _flat(now)))
+    return list(changes(flat(then), flat(now)))
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
@@ -176,7 +182,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} was {before}, is {after}"
 
 
-def _flat(recorded: Mapping[str, Any]) -> dict[str, Any]:
+def flat(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """An environment with its variables as entries of their own."""
     rows = {name: value for name, value in recorded.items() if name != "variables"}
     return rows | recorded.get("variables", {})

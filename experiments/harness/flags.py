@@ -19,6 +19,7 @@ from experiments.harness import grid, modules, options, peers, usage
 from experiments.harness.exits import USAGE, CommandError
 from experiments.harness.intents import (
     CONFIG,
+    RECORDED,
     SWEEP,
     UNRECORDED,
     Command,
@@ -49,7 +50,8 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
     """
     known = modules.names(folder)
     first, _ = _feed(argv, (), (), known_only=True)  # finds --exp, which adds flags
-    name = first["exp"].value or _experiment_of(first["resume"].value)
+    resumed = first["resume"].value
+    name = first["exp"].value or _recorded(resumed).get("experiment")
     chosen = _choose(name, known, folder)
     single = chosen[0] if chosen and name != options.ALL else None
     if first["help"].value:
@@ -65,11 +67,11 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
     if values["list"].value:
         return Say(usage.listing([modules.read(folder, name) for name in known]))
     if values["replay"].value:
+        _refuse_cluster("replay")
         run = Path(values["replay"].value)
         return Replay(run, values["data_dir"].value, values["stream"].value)
     if values["publish"].value:
         return Publish(Path(values["publish"].value))
-    resumed = values["resume"].value
     if resumed and resumed != options.LATEST:
         return _resume(Path(resumed), single, values, given)
     if not chosen:
@@ -79,7 +81,7 @@ def parse(argv: Sequence[str], folder: Path = modules.FOLDER) -> Command:
     if "sweep" in given:
         return _sweep(single, values, given)
     requests = tuple(_request(each, values, given) for each in chosen)
-    return Run(requests, bool(resumed), _peers(values, given))
+    return Run(requests, bool(resumed), _peers(values, given, requests[0].device))
 
 
 def _sweep(
@@ -89,6 +91,7 @@ def _sweep(
         raise CommandError(USAGE, f"--sweep does not go with --exp={options.ALL}")
     if together := given & {*peers.FLAGS}:
         raise CommandError(USAGE, f"--sweep does not go with --{min(together)}")
+    _refuse_cluster("sweep")
     swept = {each.name: each for each in options.of_fields(single)}
     swept |= {
         each.name: each
@@ -103,13 +106,14 @@ def _sweep(
     return Sweep(fields, cells, is_latest=values["resume"].value is not None)
 
 
-def _experiment_of(run: str | None) -> str | None:
-    """The experiment of a run that is gone on with, whose fields are flags then."""
+def _recorded(run: str | None) -> dict[str, Any]:
+    """The config of a run that is gone on with; empty where it cannot be read."""
     try:
-        name = json.loads((Path(run or "") / CONFIG).read_text())["experiment"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None  # who goes on with it says what is wrong
-    return name if isinstance(name, str) else None
+        found = json.loads((Path(run or "") / CONFIG).read_text())
+    except (OSError, ValueError):
+        return {}  # who goes on with it says what is wrong
+    is_named = isinstance(found, dict) and isinstance(found.get("experiment"), str)
+    return found if is_named else {}
 
 
 def _resume(
@@ -118,27 +122,38 @@ def _resume(
     refused = {"out", "sweep"}
     if (run / SWEEP).is_file():
         refused = set(values) - {"resume", *UNRECORDED}
+        _refuse_cluster("resume of a sweep")
     if extra := given & refused:
         raise CommandError(USAGE, f"--resume=RUN_DIR does not go with --{min(extra)}")
     asked: dict[str, Scalar | None] = {}
     if "exp" in given:
         asked["experiment"] = values["exp"].value
     if single is not None:
-        record = _request(single, values, given).record
+        request = _request(single, values, given)
         quick = set(single.quick) if values["quick"].value else set()
-        asked |= {name: record[name] for name in record if name in given | quick}
+        names = [name for name in (*request.config, *RECORDED) if name in given | quick]
+        asked |= {name: request.record.get(name) for name in names}
     unrecorded = {name: values[name].value for name in UNRECORDED}
-    return Resume(run, asked, unrecorded, _peers(values, given))
+    device = _recorded(str(run)).get("device")
+    return Resume(run, asked, unrecorded, _peers(values, given, device))
 
 
-def _peers(values: flags.FlagValues, given: set[str]) -> Peers | None:
+def _refuse_cluster(command: str) -> None:
+    if peers.is_cluster():
+        raise CommandError(
+            USAGE, f"--{command} runs in one process, and Slurm has started several"
+        )
+
+
+def _peers(
+    values: flags.FlagValues, given: set[str], device: str | None
+) -> Peers | None:
     """The processes that run together, or None."""
     if missing := sorted({*peers.FLAGS} - given):
         if len(missing) < len(peers.FLAGS):
             named = min(given & {*peers.FLAGS})
             raise CommandError(USAGE, f"--{named} needs --{missing[0]} as well")
-        is_cluster = peers.is_cluster() or values["device"].value == "tpu"
-        return Peers() if is_cluster else None
+        return Peers() if peers.is_cluster() or device == "tpu" else None
     asked: list[Any] = [values[name].value for name in peers.FLAGS]
     coordinator, count, index = asked
     if index >= count:

@@ -14,6 +14,8 @@ RECORDED = (
     "seeds_by",
 )
 
+_UNTOLD = "seeds_by", "auto"
+
 # What a run may be told anew every time: no number depends on it.
 UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile", "stream")
 
@@ -47,8 +49,12 @@ class Request:
 
     @property
     def record(self) -> dict[str, Scalar | None]:
-        """The config as config.json and result.json hold it."""
-        return {**self.config, **{name: getattr(self, name) for name in RECORDED}}
+        """The config as config.json and result.json hold it.
+
+        Without `seeds_by` where it is "auto", as in runs of before there was a choice.
+        """
+        told = {**self.config, **{name: getattr(self, name) for name in RECORDED}}
+        return {name: told[name] for name in told if (name, told[name]) != _UNTOLD}
 
     @property
     def named(self) -> dict[str, Scalar | None]:

@@ -52,16 +52,10 @@ class _Joined:
     index: int
     count: int
     number: int = 0
+    agree: bool = False  # all have measured the same, and one process is left to write
 
 
 _joined: _Joined | None = None
-
-
-def wanted(argv: Sequence[str]) -> bool:
-    """Whether the words, or the cluster, ask for several processes."""
-    names = {word.lstrip("-").partition("=")[0] for word in argv if word[:1] == "-"}
-    on_tpu = any(word.rpartition("=")[2] == "tpu" for word in argv)
-    return bool(names & {*FLAGS}) or is_cluster() or on_tpu
 
 
 def is_cluster() -> bool:
@@ -133,7 +127,7 @@ def _connect(peers: Peers) -> bool:
                 cluster_detection_method="deactivate",
                 **settings,
             )
-    except ValueError:
+    except (ValueError, OSError, ImportError):  # the last two: of asking a pod's host
         if peers.coordinator is not None or is_cluster():
             raise
         return False  # one TPU, which belongs to no pod
@@ -157,7 +151,7 @@ def _translated(error: BaseException, joined: _Joined) -> CommandError:
         if failed := _get(joined, _FAILED):
             return CommandError(failed["code"], failed["message"])
         time.sleep(_POLL)
-    return CommandError(PEER_LOST, LOST)
+    return CommandError(PEER_LOST, f"{LOST} ({str(error).strip().splitlines()[0]})")
 
 
 def _is_of_peers(error: BaseException) -> bool:
@@ -171,7 +165,7 @@ def _is_of_peers(error: BaseException) -> bool:
 
 def _watch(joined: _Joined, ended: threading.Event) -> None:
     """Ends a process that waits within a program for one that has failed."""
-    while not (failed := _get(joined, _FAILED)):
+    while joined.agree or not (failed := _get(joined, _FAILED)):
         if ended.wait(4 * _POLL):
             return
     if ended.wait(GRACE):
@@ -219,30 +213,17 @@ def say(key: str, value: Any) -> None:
         _set(_joined, f"{_joined.number}/{key}", value)
 
 
-def hear(key: str) -> Any:
-    """Waits for what another process says.
+def hear(*keys: str) -> tuple[str, Any]:
+    """Waits for what another process says under one of the keys: which one, and what.
 
     Raises:
       CommandError: another process has failed, in the way it did.
     """
     assert _joined is not None
-    while (value := _get(_joined, f"{_joined.number}/{key}")) is None:
-        _raise_if_failed(_joined)
-        time.sleep(_POLL)
-    return value
-
-
-def hear_either(key: str, other: str) -> str:
-    """Waits until one of two is said; returns its key.
-
-    Raises:
-      CommandError: as of `hear`.
-    """
-    assert _joined is not None
     while True:
-        for each in (key, other):
-            if _get(_joined, f"{_joined.number}/{each}") is not None:
-                return each
+        for key in keys:
+            if (value := _get(_joined, f"{_joined.number}/{key}")) is not None:
+                return key, value
         _raise_if_failed(_joined)
         time.sleep(_POLL)
 
@@ -255,7 +236,7 @@ def _raise_if_failed(joined: _Joined) -> None:
 def next_experiment() -> None:
     """What is said from now on is of the next experiment."""
     if _joined is not None:
-        _joined.number += 1
+        _joined.number, _joined.agree = _joined.number + 1, False
 
 
 def check_same(digest: str) -> None:
@@ -267,8 +248,9 @@ def check_same(digest: str) -> None:
     if _joined is None:
         return
     say(f"digest/{_joined.index}", digest)
-    found = [hear(f"digest/{index}") for index in range(_joined.count)]
+    found = [hear(f"digest/{index}")[1] for index in range(_joined.count)]
     check_alike(found, "has measured something else")
+    _joined.agree = True
 
 
 def check_alike(found: Sequence[Any], what: str) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from cnn_jax.training import meshes
-from experiments.harness import environment
+from experiments.harness import environment, peers
 
 MEMORY = 0.8  # of a device's, that the seeds of a vmap may fill
 
@@ -187,6 +187,7 @@ class Training:
             jitted: Any = program.placed(layout, num_seeds)
             needed = jitted.lower(*given).compile().memory_analysis()
             by, reason = by_memory(needed, jax.local_devices()[0])
+            by = ("map", "vmap")[peers.gather([by == "vmap"])[0][0]]  # as the first
         self._log(
             "placed",
             seeds=num_seeds,
@@ -248,8 +249,9 @@ def by_memory(needed: Any, device: jax.Device) -> tuple[str, str]:
         + needed.argument_size_in_bytes
         + needed.output_size_in_bytes
     )
+    limit /= environment.programs_at_once()  # trainings, each of which asks
     by = "vmap" if total <= MEMORY * limit else "map"
-    return by, f"vmap needs {total / 1e6:.0f} MB, the device has {limit / 1e6:.0f}"
+    return by, f"vmap needs {total / 1e6:.0f} MB, a training may have {limit / 1e6:.0f}"
 
 
 def gathered(tree: Any) -> Any:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import json
 import shlex
 import sys
 from collections.abc import Generator, Sequence
@@ -123,6 +124,15 @@ def _deciding(request: Request, run: directory.RunDirectory) -> dict[str, Any]:
         "source": environment.source_digest(request.experiment.path),
         **({"lost": lost} if lost else {}),
     }
+
+
+def identity(request: Request) -> dict[str, Any]:
+    """What has to be the same in all processes of a run; its data may lie elsewhere."""
+    named = {name: each for name, each in request.named.items() if name != "data_dir"}
+    decides = environment.deciding(environment.record(request.num_threads))
+    source = environment.source_digest(request.experiment.path)
+    found = {**environment.flat(decides), **named, "source": source}
+    return json.loads(json.dumps(found))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from experiments.harness import strips, table
+from experiments.harness import environment, strips, table
 from experiments.harness.figures import Drawing, inline
 from experiments.harness.metrics import Shown
 from experiments.harness.modules import Experiment
@@ -64,7 +64,7 @@ def render(
         shown=[_shown(name, each) for name, each in shown.items()],
         facts=_facts(description, result),
         config=result["config"],
-        environment=flat(result["environment"]),
+        environment=environment.flat(result["environment"]),
         commands=_commands(experiment, result, run),
     )
 
@@ -186,9 +186,3 @@ def _shown(name: str, each: Shown) -> dict[str, Any]:
     return {"name": name, "label": each.label, "unit": each.unit, "rows": rows} | {
         "text": text
     }
-
-
-def flat(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment with its variables as rows of their own."""
-    rows = {name: value for name, value in environment.items() if name != "variables"}
-    return rows | dict(environment["variables"])

@@ -97,7 +97,7 @@ def execute(
         recording.traced(request, run) as trace,
         clear_failures(),
     ):
-        peers.say("begin", True)
+        peers.say("begin", recording.identity(request))
         progress = Progress(sys.stderr)
         try:
             with recording.kept(request, run, progress) as kept:
@@ -127,12 +127,20 @@ def follow(request: Request, began: float) -> None:
     """
     with clear_failures():
         bench = prepare(request, began)
-        if peers.hear_either("begin", "end") == "begin":
+        key, theirs = peers.hear("begin", "end")
+        if key == "begin":
+            _check_request(theirs, recording.identity(request))
             with tempfile.TemporaryDirectory() as temporary:
                 outcome = measure(bench, ignore, ignore, Path(temporary))
             peers.check_same(outcome.digest)
     peers.hear("end")
     peers.next_experiment()
+
+
+def _check_request(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    if different := [*environment.changes(theirs, ours)]:
+        text = f"unlike process 0, this one differs: {'; '.join(different)}"
+        raise CommandError(exits.USAGE, text)
 
 
 def prepare(request: Request, began: float) -> Bench:
@@ -179,7 +187,7 @@ def measure(
     def ask(problem: str) -> Choice | None:
         if peers.is_first():
             return None
-        return Choice(**peers.hear(peers.key_of(problem)))
+        return Choice(**peers.hear(peers.key_of(problem))[1])
 
     request, module, known = bench.request, bench.module, list(known)
     keys = seeds.keys(request.seed, request.num_seeds)

@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments.harness import (
     directory,
+    environment,
     grid,
     intents,
     modules,
@@ -183,7 +184,7 @@ def _page(
         verdicts=tables.VERDICTS,
         heads=_heads(found["grid"]),
         rows=rows,
-        environment=report.flat(finished[0]["environment"]),
+        environment=environment.flat(finished[0]["environment"]),
         config=config,
         commands=[
             ("Run it again", f"python launch.py {_words(found, experiment)}"),

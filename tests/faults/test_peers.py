@@ -30,19 +30,19 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def begin(
         *words: str, cores: Collection[int] = (), **variables: str
     ) -> subprocess.Popen[str]:
-        def pin() -> None:
-            if cores:
-                os.sched_setaffinity(0, cores)
-
+        before = os.sched_getaffinity(0) if cores else ()
+        if cores:  # a process has the cores of the thread that starts it
+            os.sched_setaffinity(0, cores)
         process = subprocess.Popen(
             toys.command(folder, *words),
             cwd=toys.ROOT,
-            preexec_fn=pin,
             env={**os.environ, "CNN_JAX_CACHE": str(tmp_path / "cache"), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        if cores:
+            os.sched_setaffinity(0, before)
         processes.append(process)
         return process
 
@@ -112,6 +112,21 @@ def test_two_processes_give_the_bits_of_two_devices_of_one_core(
     core = list(os.sched_getaffinity(0))[:1] if sys.platform == "linux" else ()
     complete(start(*words, f"--out={one}", cores=core, XLA_FLAGS=flags))
     assert digest(one) == digest(both)
+
+
+def test_processes_of_other_commands_end_before_they_train(
+    start: Callable, tmp_path: Path
+):
+    joint = (f"--coordinator=localhost:{free_port()}", "--num_processes=2")
+    words = ("--exp=nets", "--num_seeds=1", f"--out={tmp_path / 'runs'}", *joint)
+    both = [
+        start(*words, f"--seed={index}", f"--process_id={index}") for index in (0, 1)
+    ]
+    told = "launch.py: unlike process 0, this one differs: seed was 0, is 1"
+    assert [ended(process) for process in both] == [(2, told), (2, told)]
+    (run,) = tmp_path.glob("runs/nets/*")
+    events = [each["event"] for each in directory.read_log(run)]
+    assert "chunk" not in events
 
 
 def test_a_lost_peer_ends_the_others_and_fewer_go_on(start: Callable, tmp_path: Path):

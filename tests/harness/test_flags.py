@@ -1,5 +1,6 @@
 """The command line: what it understands, and what it says where it does not."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,6 @@ def test_defaults_are_those_of_the_config(folder: Path):
         "data_dir": None,
         "device": "cpu",
         "num_threads": 3,
-        "seeds_by": "auto",
     }
 
 
@@ -156,6 +156,26 @@ def test_processes_that_run_together_are_named_or_found(
         assert found("--exp=toy") is None
         monkeypatch.setenv(f"SLURM_{name}", "2")
     assert found("--exp=toy") == Peers()
+    for words in (["--replay=run"], ["--exp=toy", "--sweep=seed=1,2"]):
+        command = words[-1].partition("=")[0]
+        message = f"{command} runs in one process, and Slurm has started several"
+        assert complaint(folder, *words) == message
+
+
+def test_a_run_on_a_pod_is_gone_on_with_by_all_its_processes(
+    folder: Path, tmp_path: Path
+):
+    config = {"experiment": "toy", "device": "tpu"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = flags.parse([f"--resume={tmp_path}"], folder)
+    assert isinstance(command, intents.Resume)
+    assert command.peers == Peers()
+
+
+def test_how_seeds_run_is_recorded_where_it_was_asked_for(folder: Path):
+    """Runs from before it could be asked for have configs without it."""
+    assert "seeds_by" not in request(folder, "--seeds_by=auto").record
+    assert request(folder, "--seeds_by=map").record["seeds_by"] == "map"
 
 
 @pytest.mark.parametrize(
