@@ -1,5 +1,9 @@
 """A small experiment that trains: three nets, two at a time, then a fourth alone."""
 
+from pathlib import Path
+
+from experiments.harness import directory
+
 SOURCE = '''"""Does a line fit?
 
 It trains lines with Adam on noisy points and measures how far the slope is off.
@@ -117,3 +121,13 @@ def plot(metrics):
     figure.subplots().plot(metrics["a"], "o")
     return {"distance": figure}
 '''
+
+
+def logged(out: Path, event: str) -> list[dict]:
+    """The events of this name in the study's log until now."""
+    try:
+        (run,) = out.glob("study/*")
+        events = directory.read_log(run)
+    except (ValueError, OSError):
+        return []
+    return [each for each in events if each["event"] == event]

@@ -14,6 +14,7 @@ import pytest
 
 from experiments.harness import directory
 from tests.faults import study
+from tests.faults.study import logged
 from tests.harness import nets, toys
 
 LONG = 300.0
@@ -79,16 +80,6 @@ def complete(*processes: subprocess.Popen[str]) -> None:
 def digest(out: Path) -> str:
     (result,) = out.glob("*/*/result.json")
     return json.loads(result.read_text())["metrics_digest"]
-
-
-def logged(out: Path, event: str) -> list[dict]:
-    """The events of this name until now."""
-    try:
-        (run,) = out.glob("study/*")
-        events = directory.read_log(run)
-    except (ValueError, OSError):
-        return []
-    return [each for each in events if each["event"] == event]
 
 
 def wait_for(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness import directory, exits, signals
-from tests.faults.study import SOURCE
+from experiments.harness import exits, signals
+from tests.faults.study import SOURCE, logged
 from tests.harness import toys
 
 LONG = 300.0
@@ -38,16 +38,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in processes:
         process.kill()
         process.communicate()
-
-
-def logged(out: Path, event: str) -> list[dict]:
-    """The events of this name until now."""
-    try:
-        (run,) = out.glob("study/*")
-        events = directory.read_log(run)
-    except (ValueError, OSError):
-        return []
-    return [each for each in events if each["event"] == event]
 
 
 def wait_for(seen: Callable[[], object]) -> None:
