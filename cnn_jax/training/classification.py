@@ -217,9 +217,8 @@ def _scan(
 
     def advance(carry):
         now, order, _ = carry
-        order = jax.lax.cond(
-            now.step % steps_per_epoch == 0, order_at, lambda _: order, now.step
-        )
+        begins = (now.step % steps_per_epoch == 0) & (now.step > state.step)
+        order = jax.lax.cond(begins, order_at, lambda _: order, now.step)
         batch = _batch(now, order, data, config.batch_size)
         updated, log = _update(now, batch, config)
         return updated, order, log
