@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import pooling_table, recurrent_table, results, table
+from benchmarks import (
+    pooling_table,
+    recurrent_table,
+    results,
+    table,
+    training_table,
+)
 from cnn_jax.ops import pooling
 
 ROOT = Path(__file__).parents[1]
@@ -178,3 +184,11 @@ def test_the_rows_of_pooling_speed_are_those_of_the_benchmark():
     assert means
     told = [f"{mean:.2f}" for mean in pooling_table.means(found)]
     assert told == list(means.groups())
+
+
+def test_the_rows_of_training_speed_are_those_of_the_benchmark():
+    found = results.load(ROOT / "benchmarks/results/training-cpu.json")
+    (shown,) = re.findall(
+        "<!-- training speed -->\n(.*?)\n<!-- /training speed -->", README, re.DOTALL
+    )
+    assert shown == training_table.telling(found)
