@@ -2,12 +2,11 @@
 
 import contextlib
 import functools
-import itertools
+import math
 import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,10 @@ import numpy as np
 from cnn_jax import data
 from cnn_jax.data import Stream
 from cnn_jax.training import packing
-from experiments.harness import peers, placement
+from experiments.harness import measuring, peers, placement
 from experiments.harness.environment import programs_at_once
 from experiments.harness.kept import Checkpoints, Training
-from experiments.harness.signals import MEASURING, stop
-
-_POLL = 0.2  # seconds until a signal is seen while measurements run
-
+from experiments.harness.signals import stop
 
 Trace = Callable[[str, int, bool], contextlib.AbstractContextManager[None]]
 
@@ -170,13 +166,7 @@ class Lab:
             stop.under_way(),
             placement.training(chunk, states, self.seeds_by, tell) as placed,
         ):
-            kept, done = None, 0
-            if self.checkpoints is not None:
-                kept = self.checkpoints.training(
-                    label, states, num_chunks, placed.num_shares
-                )
-                states, done = kept.resume()
-            states, done = _as_first_has(states, done, label)
+            kept, states, done = self._resumed(label, states, num_chunks, placed)
             first = done
             self.progress(done, num_chunks, label)
             while done < num_chunks:
@@ -184,10 +174,7 @@ class Lab:
                     after, log = _advanced(chunk, states, _of_chunk(examples, done))
                 losses = log["loss"]
                 if on_nonfinite == "stop" and not np.isfinite(losses).all():
-                    whole = placement.gathered(states)
-                    if kept is not None:
-                        kept.keep(whole, done)
-                    peers.gather([done])  # nobody ends before it is kept
+                    _keep_last(kept, states, done)
                     raise _not_finite(losses, done, label)
                 states, done = after, done + 1
                 steps = done * losses.shape[1]
@@ -199,6 +186,17 @@ class Lab:
                 self._between_chunks(kept, states, done, float(last["loss"].mean()))
             return placement.gathered(states)
 
+    def _resumed(
+        self, label: str, states: Any, num_chunks: int, placed: placement.Training
+    ) -> tuple[Training | None, Any, int]:
+        """The checkpoints of a training, its states, and the chunks behind them."""
+        kept, done = None, 0
+        if self.checkpoints is not None:
+            shares = placed.num_shares
+            kept = self.checkpoints.training(label, states, num_chunks, shares)
+            states, done = kept.resume()
+        return kept, *_as_first_has(states, done, label)
+
     def _between_chunks(
         self, kept: Training | None, states: Any, done: int, loss: float
     ) -> None:
@@ -208,12 +206,12 @@ class Lab:
         if number := max(row[0] for row in rows):  # asked of any process
             stop.ask(number)
         ends = number > 0 or self._failed.is_set()
-        if ends or any(row[1] for row in rows):
+        if ends:
+            _keep_last(kept, states, done, loss)
+        elif any(row[1] for row in rows):
             whole = placement.gathered(states)
             if kept is not None:
-                (kept.keep if ends else kept.save)(whole, done, loss)
-        if ends:
-            peers.gather([done])  # nobody ends before it is kept
+                kept.save(whole, done, loss)
         stop.check()
         if self._failed.is_set():
             raise Halted
@@ -237,36 +235,8 @@ class Lab:
         """
         is_spread = len(placement.usable_devices()[0]) > 1
         at_once = 1 if is_spread else programs_at_once()
-        pool = ThreadPoolExecutor(at_once, MEASURING)
-        coming = iter(measurements.items())
-        futures: dict[Future[Mapping[str, Any]], str] = {}
-        waiting: set[Future[Mapping[str, Any]]] = set()
-        try:
-            while len(futures) < len(measurements) or waiting:
-                # The next begins when one before has ended well, not beside a failure.
-                for name, each in itertools.islice(coming, at_once - len(waiting)):
-                    future = pool.submit(each)
-                    futures[future] = name
-                    waiting.add(future)
-                done, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    ended = len(futures) - len(waiting)
-                    self.progress(ended, len(measurements), futures[future])
-                if not stop.trainings:
-                    stop.check()
-        except BaseException as error:
-            self._failed.set()
-            is_signal = isinstance(error, KeyboardInterrupt)
-            pool.shutdown(wait=not is_signal, cancel_futures=True)
-            while stop.trainings:  # each ends at its next chunk
-                time.sleep(_POLL)
-            raise
-        pool.shutdown()
-        found: dict[str, Any] = {}
-        for future in futures:
-            found.update(future.result())
-        return found
+        fail = self._failed.set
+        return measuring.measure(measurements, at_once, self.progress, fail)
 
     def time(
         self, functions: dict[str, Callable[[], Any]], *, repeats: int = 20
@@ -313,6 +283,16 @@ def _advanced(chunk: Any, states: Any, examples: Any) -> tuple[Any, Any]:
     if not isinstance(chunk, placement.Program):
         after = placement.gathered(after)
     return after, jax.tree.map(np.asarray, placement.gathered(log))
+
+
+def _keep_last(
+    kept: Training | None, states: Any, done: int, loss: float = math.nan
+) -> None:
+    """Keeps the states that a training ends with; no process ends before they are."""
+    whole = placement.gathered(states)
+    if kept is not None:
+        kept.keep(whole, done, loss)
+    peers.gather([done])
 
 
 def _as_first_has(states: Any, done: int, label: str) -> tuple[Any, int]:
