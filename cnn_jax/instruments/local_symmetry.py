@@ -22,6 +22,7 @@ import jax.numpy as jnp
 
 from cnn_jax.instruments.generators import Generator
 from cnn_jax.instruments.translations import real_dtype, spatial_axes
+from cnn_jax.ops.dtypes import output_dtype
 
 Apply = Callable[[Any, jax.Array], Any]
 
@@ -55,7 +56,7 @@ def local_equivariance_sides(
     Args:
         apply: (params, inputs) -> pytree of arrays [N, *spatial', C'] or [N, K].
         params: whatever `apply` takes.
-        inputs: [N, *spatial, C], real.
+        inputs: [N, *spatial, C], real; integers are taken as float32.
         generator: `rotation_generator`, `scaling_generator`,
             `partial(translation_generator, direction=...)`, or any of their form.
         strides: product of the strides from the inputs to the outputs; one for all,
@@ -84,6 +85,7 @@ def _pushed(
     centers: Any,
 ) -> tuple[Any, Any, Any]:
     """f(x), df(x)·L x and L' f(x)."""
+    inputs = inputs.astype(output_dtype(inputs.dtype))
     outputs, pushed = jax.jvp(
         lambda images: apply(params, images), (inputs,), (generator(inputs),)
     )
@@ -213,6 +215,7 @@ def layer_contributions(
             f"expected params, strides and centers of {count} layers, got "
             f"{len(params)}, {len(strides)} and {len(centers)}"
         )
+    inputs = inputs.astype(output_dtype(inputs.dtype))
     hidden, moved = inputs, generator(inputs)
     contributions: list[jax.Array] = []
     for layer, own, stride, center in zip(

@@ -18,6 +18,7 @@ from cnn_jax.instruments.translations import (
     roll,
     spatial_axes,
 )
+from cnn_jax.ops.dtypes import output_dtype
 
 Apply = Callable[[Any, jax.Array], Any]
 
@@ -45,6 +46,8 @@ def relative_error(
             f"expected two sides of one shape, got {left.shape} and {right.shape}"
         )
     scale = right if scale is None else scale
+    # Differences of integers may wrap.
+    left, right = (each.astype(output_dtype(each.dtype)) for each in (left, right))
     difference = _norm(left - right)
     return jnp.where(difference == 0, 0.0, difference / _norm(scale))
 

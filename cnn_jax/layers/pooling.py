@@ -148,6 +148,8 @@ class MixedPool(_WindowedPool):
             raise ValueError(
                 f"initial_share: expected between 0 and 1, got {self.initial_share}"
             )
+        if self.stochastic and self.per_channel:
+            raise ValueError("expected stochastic or per_channel, got both")
         if self.stochastic:
             testing = merge_param("deterministic", self.deterministic, deterministic)
             key = None if testing else self.make_rng(self.rng_collection)

@@ -104,6 +104,9 @@ def shown(results: Results, names: tuple[str, ...], tasks: tuple[str, ...]) -> M
     for task_name in tasks:
         rows = [results[f"{name}-{task_name}"] for name in names]
         metrics |= _shown_of_task(task_name, rows)
+    if heard := [each for each in results.values() if each.name == HEARD]:
+        text = "8x8 digits row by row, the control of recurrent nets: means over seeds"
+        metrics[f"table/{HEARD}"] = Shown(table(heard), text)
     return metrics
 
 

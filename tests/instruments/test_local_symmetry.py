@@ -245,6 +245,20 @@ def test_half_precision_is_measured_in_single(images):
     assert jnp.all(jnp.isfinite(error.square))
 
 
+def test_integers_are_measured_in_single(images):
+    whole = jnp.round(100 * images).astype(jnp.int16)
+    wide = whole.astype(jnp.float32)
+    layers = (lambda _, x: jnp.square(x),)
+    for found, expected in (
+        (
+            errors_of(lambda _, x: jnp.square(x), None, each, right)
+            for each in (whole, wide)
+        ),
+        (layer_contributions(layers, (None,), each, right) for each in (whole, wide)),
+    ):
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
 def test_what_does_not_fit_is_refused(images):
     def apply(_, inputs):
         return {"a": inputs, "b": inputs}

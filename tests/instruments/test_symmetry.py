@@ -42,6 +42,14 @@ def test_the_norms_of_half_precision_are_single_precision():
     np.testing.assert_allclose(error, 300**-0.5, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int8, bool])
+def test_differences_of_integers_do_not_wrap(dtype):
+    left, right = jnp.asarray([[1, 0, 100]]), jnp.asarray([[0, 1, 100]])
+    found = relative_error(left.astype(dtype), right.astype(dtype))
+    wide = (each.astype(dtype).astype(jnp.float32) for each in (left, right))
+    np.testing.assert_array_equal(found, relative_error(*wide))
+
+
 def test_sides_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match=r"one shape, got \(1, 2\) and \(1, 3\)"):
         relative_error(jnp.ones((1, 2)), jnp.ones((1, 3)))

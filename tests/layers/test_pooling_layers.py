@@ -108,6 +108,9 @@ def test_a_drawn_mixture_has_no_parameters_and_is_the_function_of_its_share():
     np.testing.assert_array_equal(tested, ops.mixed_pool(IMAGES, 0.25, *HOW))
     with pytest.raises(ValueError, match="deterministic"):
         layer.apply({}, IMAGES)
+    both = layers.MixedPool(*HOW, per_channel=True, stochastic=True)
+    with pytest.raises(ValueError, match="stochastic or per_channel, got both"):
+        both.init(KEY, IMAGES, True)
 
 
 def test_pools_stand_in_a_sequence():

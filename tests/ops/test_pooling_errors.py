@@ -99,7 +99,14 @@ def unpool(inputs, switches):
         (lambda: ops.dynamic_k_max_pool(IMAGES, 4, 3, 2), "from 1 to 3, got 4"),
         (lambda: ops.dynamic_k_max_pool(IMAGES, 1, 3, 9), "size 6, got 9"),
         (lambda: ops.dynamic_k_max_pool(IMAGES, 1, 3, 2, 9), "axis: expected one of"),
-        (lambda: ops.dynamic_k_max_pool(IMAGES, 1, untyped(3.0), 2), "from 1 to 3.0"),
+        (
+            lambda: ops.dynamic_k_max_pool(IMAGES, 1, untyped(3.0), 2),
+            "num_layers: expected an integer >= 1, got 3.0",
+        ),
+        (
+            lambda: ops.k_max_pool(IMAGES, 2, untyped(np.array(1.0))),
+            "axis: expected one of inputs",
+        ),
     ],
 )
 def test_a_wrong_argument_is_answered_with_what_was_expected_and_got(call, message):

@@ -1,6 +1,7 @@
 """p-norms at the ends of their range, and pools over whole images."""
 
 import functools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,7 @@ def norms_and_gradients(x):
         norms, pull = jax.vjp(lambda x: jnp.stack(both(x, p)).astype(jnp.float32), x)
         return norms, pull(jnp.ones_like(norms))[0]
 
-    return {p: pulled(x, p) for p in (2, 3.5, 8, 40)}
+    return {p: pulled(x, p) for p in (2, 3.5, 8, 40, 1000)}
 
 
 # Above 8.5e37 the inverse in float32 is below the least normal number.
@@ -42,6 +43,24 @@ def test_powers_neither_overflow_nor_vanish(size):
     for p, (norms, gradient) in norms_and_gradients(inputs).items():
         np.testing.assert_allclose(norms, size * 4 ** (1 / p), rtol=2e-6)
         np.testing.assert_allclose(gradient, 2 * 4 ** (1 / p - 1), rtol=2e-6)
+
+
+@pytest.mark.parametrize("size", [8e37, 3e38])
+def test_large_powers_of_the_largest_values_are_their_maximum(size):
+    inputs = jnp.asarray([[1.0, 0.25], [0.25, 0.5]])[None, ..., None] * size
+    for p in (50, 1000):
+        norms, gradient = norms_of_one(inputs, p)
+        np.testing.assert_allclose(norms, size, rtol=1e-6)
+        np.testing.assert_allclose(gradient.ravel(), [2, 0, 0, 0], atol=1e-6)
+
+
+@partial(jax.jit, static_argnums=1)
+def norms_of_one(x, p):
+    def both(x):
+        return ops.lp_pool(x, p, (2, 2)).ravel(), ops.global_lp_pool(x, p).ravel()
+
+    norms, pull = jax.vjp(lambda x: jnp.stack(both(x)), x)
+    return norms, pull(jnp.ones_like(norms))[0]
 
 
 def test_norms_of_bfloat16_reach_the_end_of_its_range():

@@ -3,12 +3,12 @@
     m = max |x|,   ‖x‖_p = m · (Σ (|x| / m)^p)^(1/p)
                          = m · exp(log(Σ exp(p · log(|x| / m))) / p)
 
-m is a constant to differentiation: the norm does not depend on it, whatever it is, so
-that a little less than max |x| does where its inverse would be no normal number. The
+m is a constant to differentiation: the norm does not depend on it, whatever it is. The
 first form is faster, the second also sums terms that are far too small for the first.
 """
 
 import math
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -20,23 +20,39 @@ _LOG_OF_ZERO = -1e30
 def check_exponent(p: float) -> None:
     """Raises ValueError unless 1 <= p < ∞: below 1 it is no norm."""
     try:
-        within = bool(1 <= p < math.inf)
-    except TypeError:  # no real number, or one that is not known yet
+        within = 1 <= float(p) < math.inf and not isinstance(p, str)
+    except (TypeError, ValueError, OverflowError):  # no number, or none known yet
         within = False
     if not within:
         raise ValueError(f"p: expected 1 <= p < inf, got {p!r}")
 
 
-def scale_of(largest: Array) -> Array:
-    """m, or 1 where dividing by it has no meaning (0, infinity, NaN).
+class Scale(NamedTuple):
+    """m as s / e, e a power of 2: constants to differentiation.
 
-    At most 2^125 in float32, an eighth of the range: XLA may multiply by 1 / m instead
-    of dividing, and CPUs flush an inverse below the least normal number to 0.
+    Where m is above 1, e is 1/8: XLA may multiply by 1 / s instead of dividing, and
+    CPUs flush an inverse below the least normal number to 0.
     """
+
+    divisor: Array
+    factor: Array
+
+    def divide(self, values: Array) -> Array:
+        """x / m"""
+        return values * self.factor / self.divisor
+
+    def restore(self, norms: Array) -> Array:
+        """m · y"""
+        return self.divisor * norms / self.factor
+
+
+def scale_of(largest: Array) -> Scale:
+    """m, or 1 where dividing by it has no meaning (0, infinity, NaN)."""
     usable = (largest > 0) & (largest < math.inf)
-    invertible = float(0.5 / jnp.finfo(largest.dtype).tiny)
-    scale = jnp.minimum(largest, invertible)
-    return lax.stop_gradient(jnp.where(usable, scale, 1))
+    large = usable & (largest > 1)
+    factor = jnp.where(large, 0.125, 1).astype(largest.dtype)
+    divisor = jnp.where(usable, largest * factor, 1)
+    return Scale(lax.stop_gradient(divisor), lax.stop_gradient(factor))
 
 
 def power(values: Array, p: float) -> Array:

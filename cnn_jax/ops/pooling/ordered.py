@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+MOST_LAYERS = 2**31
+
 
 def k_max_pool(inputs: ArrayLike, k: int, axis: int = -2) -> Array:
     """The k largest values along an axis, of each channel, in their own order.
@@ -65,8 +67,7 @@ def dynamic_k_max_pool(
       The inputs' shape with k in place of T, in the inputs' dtype.
 
     Raises:
-      ValueError: no such axis, or a layer or k_top that is no integer or out of
-        range.
+      ValueError: no such axis, or a number that is no integer or out of range.
 
     Reference:
       Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for
@@ -74,8 +75,8 @@ def dynamic_k_max_pool(
     """
     inputs = jnp.asarray(inputs)
     length = _length(inputs, axis)
-    layers = _index(num_layers)
-    layer = _up_to(layers, layer, f"layer: expected an integer from 1 to {num_layers}")
+    layers = _up_to(MOST_LAYERS, num_layers, "num_layers: expected an integer >= 1")
+    layer = _up_to(layers, layer, f"layer: expected an integer from 1 to {layers}")
     expected = f"k_top: expected an integer from 1 to the axis's size {length}"
     k_top = _up_to(length, k_top, expected)
     share = -(-(layers - layer) * length // layers)
@@ -83,11 +84,12 @@ def dynamic_k_max_pool(
 
 
 def _length(inputs: Array, axis: int) -> int:
-    if not hasattr(axis, "__index__") or axis not in range(-inputs.ndim, inputs.ndim):
+    try:
+        return inputs.shape[operator.index(axis)]
+    except (TypeError, IndexError):
         raise ValueError(
             f"axis: expected one of inputs of shape {inputs.shape}, got {axis!r}"
-        )
-    return inputs.shape[axis]
+        ) from None
 
 
 def _up_to(last: int, value: int, expected: str) -> int:

@@ -42,7 +42,8 @@ def polyphase_pool(inputs: ArrayLike, strides: int | Sequence[int]) -> Array:
     holds for the extended image: for shifts that push nothing but zeros over the
     border, not for circular ones of the inputs.
 
-    The gradient flows to the chosen grid only.
+    The gradient flows to the chosen grid only. Of an image with infinities or NaN the
+    grid is chosen in the same way, but it need not be the one of the largest norm.
 
     Args:
       inputs: [..., *spatial, C].
@@ -112,13 +113,8 @@ def _energies(inputs: Array, strides: tuple[int, ...]) -> Array:
     wide = inputs.astype(accumulator(inputs.dtype))
     axes = tuple(range(1, inputs.ndim - 1))
     largest = jnp.max(jnp.max(abs(wide), axis=axes), axis=1)
-    # An eighth of both is the same quotient, and a scale that has not to be cut.
-    large = (largest > 1) & (largest < math.inf)
-    eighth = jnp.where(large, 0.125, 1).astype(wide.dtype)
-    column = (-1, *(1,) * (inputs.ndim - 1))
-    scale = scale_of(largest * eighth).reshape(column)
-    quotients = wide * eighth.reshape(column) / scale
-    energies = (jnp.square(quotients) * levels).astype(jnp.int32)
+    scale = scale_of(largest.reshape(-1, *(1,) * (inputs.ndim - 1)))
+    energies = (jnp.square(scale.divide(wide)) * levels).astype(jnp.int32)
     return jnp.sum(_grids(_sum_channels(energies), strides), axis=2, dtype=jnp.int32)
 
 

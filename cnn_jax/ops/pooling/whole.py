@@ -78,9 +78,10 @@ def global_lp_pool(inputs: ArrayLike, p: float) -> Array:
     check_exponent(p)
     positions = _positions(inputs)
     wide = positions.astype(accumulator(positions.dtype))
-    scale = scale_of(jnp.max(abs(wide), axis=1))
-    total = jnp.sum(power(wide / scale[:, None], p), axis=1)
-    return (scale * root(total, p)).astype(output_dtype(positions.dtype))
+    scale = scale_of(jnp.max(abs(wide), axis=1, keepdims=True))
+    total = jnp.sum(power(scale.divide(wide), p), axis=1, keepdims=True)
+    norms = scale.restore(root(total, p))[:, 0]
+    return norms.astype(output_dtype(positions.dtype))
 
 
 def _positions(inputs: ArrayLike) -> Array:

@@ -94,7 +94,8 @@ def max_pool(
     window are compared in each column, then the columns; of [[2, 2], [2, 0]] the first
     column gets 1/4 and 1/4, the second 1/2. The shares always sum to 1. (flax.linen
     gives everything to the first.) A prime factor of both window and stride is compared
-    by itself, first: a window of 4 at stride 4 is two of 2. NaN wins, with gradient 0.
+    by itself, first: a window of 4 at stride 4 is two of 2, and so is one that is alone
+    along its axis, whatever the stride. NaN wins, with gradient 0.
 
     Args:
       inputs: [..., *spatial, C].
@@ -203,9 +204,9 @@ def lp_pool(
     taken in logarithms, which is several times slower. The gradient is 0 where a window
     is all zeros, and where a value is 0 (p = 1 included): never NaN while the inputs,
     and m times what is propagated back, are finite. Second derivatives at a zero value
-    are exact for p >= 2; below 2, where they do not exist, they come out as 0. For
-    2 < p <= 4 they overflow in float32 where a window's norm is below 1e-19^(1/p)·m,
-    5e-7·m at p = 3 and 2e-5·m at p = 4.
+    are exact for p >= 2; below 2, where they do not exist, they come out as 0. Others
+    overflow in float32 where a window's norm is far below m: for p up to 4, but for 1
+    and 2, below 1e-19^(1/p)·m (5e-7·m at p = 3), above 4 below about 1e-18·m.
 
     Args:
       inputs: [..., *spatial, C].
@@ -232,15 +233,15 @@ def lp_pool(
     spatial_axes = tuple(range(1, framed.padded.ndim - 1))
     largest = jnp.max(abs(framed.padded), axis=spatial_axes, keepdims=True, initial=0)
     scale = scale_of(largest)
-    values = framed.padded / scale
+    values = scale.divide(framed.padded)
     if p <= 4:
         total = sums(power(values, p), framed.window, framed.strides)
-        norms = scale * root(total, p)
+        norms = root(total, p)
     else:
         logs = log_power(values, p)
         total = fold(jnp.logaddexp, logs, framed.window, framed.strides)
-        norms = scale * root_of_log(total, p)
-    return framed.restore(norms).astype(output_dtype(inputs.dtype))
+        norms = root_of_log(total, p)
+    return framed.restore(scale.restore(norms)).astype(output_dtype(inputs.dtype))
 
 
 def _cells_inside(framed: Frame) -> np.ndarray:
