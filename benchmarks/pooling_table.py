@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.results import Results, geometric_mean, ratio
-from benchmarks.table import least, most, setting, titled
+from benchmarks.table import least, most, row, setting, titled
 
 _PEERS = ("linen", "torch")
 _TEXTS = {"forward": "forward", "gradients": "with gradient"}
@@ -82,7 +82,7 @@ def telling(found: Results) -> str:
     ]
     for pool in _TELLING:
         (record,) = found.of("gradients", pool=pool, shape=_LARGE)
-        rows.append("| " + " | ".join([pool, *_cells(record)]) + " |")
+        rows.append(row([pool, *_cells(record)]))
     return "\n".join(rows)
 
 
@@ -105,7 +105,7 @@ def _times(found: Results) -> str:
         cells = [*labels.values(), *_cells(record)]
         for other in found.of("gradients", **labels):
             cells += _cells(other)
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     return "\n".join(rows)
 
 

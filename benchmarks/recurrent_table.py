@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.results import Results, geometric_mean, ratio
-from benchmarks.table import least, most, setting, titled
+from benchmarks.table import costs, least, most, row, setting, titled
 
 _PEERS = ("linen", "torch")
 # Device -> of linen, and of torch by cell; on a GPU torch is cuDNN.
@@ -81,7 +81,7 @@ def telling(found: Results) -> str:
     for cell, net, shape in _TELLING:
         (record,) = found.of("gradients", cell=cell, net=net, shape=shape)
         cells = [f"{cell} {shape}", *_cells(record)]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     return "\n".join(rows)
 
 
@@ -96,7 +96,7 @@ def _times(found: Results) -> str:
         cells = [*labels.values(), *_cells(record)]
         for other in found.of("gradients", **labels):
             cells += _cells(other)
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     return "\n".join(rows)
 
 
@@ -107,9 +107,7 @@ def _costs(found: Results) -> str:
     ]
     for record in found.of("gradients"):
         cells = [record["cell"], record["net"], record["shape"]]
-        cells += [f"{record['memory'][name] / 1e6:.1f}" for name in ("ours", "linen")]
-        cells += [f"{record['compile'][name]:.2f}" for name in ("ours", "linen")]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row([*cells, *costs(record)]))
     return "\n".join(rows)
 
 

@@ -1,5 +1,6 @@
 """The benchmark's results as text: lines of progress, targets, a Markdown table."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from benchmarks import programs
@@ -134,7 +135,7 @@ def telling(found: Results) -> str:
             f"{ratio(record, lax, ours):.2f}",
             "" if torch is None else f"{torch:.2f}",
         ]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     return "\n".join(rows)
 
 
@@ -171,14 +172,14 @@ def _layer_table(found: Results) -> str:
         cells = [record["layer"], record["shape"], str(record["batch"])]
         for form in _FORMS:
             cells += _cells(*found.of(form, **labels)[:1])
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     means = ["**geometric mean**", "", ""]
     for form in _FORMS:
         means.append("")
         for peer in _PEERS:
             speeds = [*_speeds(found, form, peer).values()]
             means.append(f"**{geometric_mean(speeds):.2f}**" if speeds else "")
-    return "\n".join([*rows, "| " + " | ".join(means) + " |"])
+    return "\n".join([*rows, row(means)])
 
 
 def _cells(record: dict[str, Any] | None = None) -> list[str]:
@@ -209,7 +210,7 @@ def _program_table(found: Results) -> str:
                     *(f"{value:.3g}" for value in pair),
                     f"{pair[0] / pair[1]:.2f}",
                 ]
-            rows.append("| " + " | ".join(cells) + " |")
+            rows.append(row(cells))
     return "\n".join(rows)
 
 
@@ -221,7 +222,7 @@ def _compile_table(found: Results) -> str:
             f"{seconds[name]:.2f}" if name in seconds else ""
             for name in ("ours", "lax", "linen")
         ]
-        rows.append("| " + " | ".join([record["layer"], *cells]) + " |")
+        rows.append(row([record["layer"], *cells]))
     return "\n".join(rows)
 
 
@@ -232,6 +233,18 @@ def _speeds(found: Results, form: str, peer: str) -> dict[str, float]:
         for record in found.of(form)
         if peer in record["seconds"]
     }
+
+
+def row(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def costs(record: dict[str, Any]) -> list[str]:
+    """Cells of a measurement: MB and seconds to compile, of ours and of linen."""
+    names = ("ours", "linen")
+    memory = [f"{record['memory'][name] / 1e6:.1f}" for name in names]
+    return memory + [f"{record['compile'][name]:.2f}" for name in names]
 
 
 def least(title: str, bound: float, values: dict[str, float]) -> str:

@@ -4,7 +4,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.results import Results
-from benchmarks.table import least, most, setting, titled
+from benchmarks.table import costs, least, most, row, setting, titled
 
 _PEERS = ("linen", "torch")
 _TITLES = {"linen": "flax.linen in a loop", "torch": "torch"}
@@ -78,7 +78,7 @@ def telling(found: Results) -> str:
     for net, batch in _TELLING:
         (record,) = found.of("training", net=net, batch=batch)
         speeds = [_shown(record, name) for name in ("ours", *_PEERS)]
-        rows.append("| " + " | ".join([_title(record), *speeds]) + " |")
+        rows.append(row([_title(record), *speeds]))
     return "\n".join(rows)
 
 
@@ -123,7 +123,7 @@ def _speed_rows(found: Results) -> str:
                 continue
             cells.append(f"{speed(record, 'ours') / speed(record, peer):.2f}")
             cells.append(f"{record[error]:.1e}")
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     return "\n".join(rows)
 
 
@@ -134,9 +134,7 @@ def _cost_rows(found: Results) -> str:
     ]
     for record in found.of("training"):
         cells = [record["net"], str(record["batch"])]
-        cells += [f"{record['memory'][name] / 1e6:.1f}" for name in ("ours", "linen")]
-        cells += [f"{record['compile'][name]:.2f}" for name in ("ours", "linen")]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row([*cells, *costs(record)]))
     return "\n".join(rows)
 
 
@@ -152,7 +150,7 @@ def _seed_rows(found: Results) -> str:
         ratio = f"{of_single(record):.3f}"
         title = f"{_title(record)}, {record['steps']} steps"
         cells = [title, *seconds, ratio, same, *compiled]
-        rows.append("| " + " | ".join(cells) + " |")
+        rows.append(row(cells))
     return "\n".join(rows)
 
 

@@ -23,7 +23,7 @@ def main(argv: Sequence[str], folder: Path = modules.FOLDER) -> int:
     """
     try:
         command = flags.parse(argv, folder)
-    except exits.CommandError as error:
+    except Exception as error:
         return _tell(error)
     if isinstance(command, intents.Run | intents.Resume) and command.peers:
         return supervised(lambda: _main(command, argv, folder))

@@ -45,7 +45,6 @@ _FLAGS = {
     "tpu": (),
 }
 _NUM_THREADS = "PJRT_NPROC"
-MANY = 1 << 20
 _READ_BY_XLA = ("JAX_", "XLA_", "PJRT_")
 _WITHOUT_EFFECT = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")  # on any number
 
@@ -81,10 +80,10 @@ def programs_at_once() -> int:
     return 1 if num_threads == 2 else 2
 
 
-def devices_at_once() -> int:
-    """Devices of one CPU that programs may run on side by side."""
+def devices_at_once() -> int | None:
+    """Devices of one CPU that programs may run on side by side; None: all."""
     num_threads = int(os.environ.get(_NUM_THREADS, 2))
-    return MANY if num_threads == 1 else max(1, num_threads - 1)
+    return None if num_threads == 1 else max(1, num_threads - 1)
 
 
 def _keep_compiled_programs() -> None:

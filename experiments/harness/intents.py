@@ -10,11 +10,16 @@ from experiments.harness.modules import Experiment, Scalar
 from experiments.harness.peers import Peers
 
 RECORDED = (
-    *("seed", "num_seeds", "data", "data_dir", "device", "num_threads"),
+    "seed",
+    "num_seeds",
+    "data",
+    "data_dir",
+    "device",
+    "num_threads",
     "seeds_by",
 )
 
-_UNTOLD = "seeds_by", "auto"
+_UNTOLD = "seeds_by", "auto"  # see `Request.record`
 
 # What a run may be told anew every time: no number depends on it.
 UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile", "stream")

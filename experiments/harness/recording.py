@@ -115,22 +115,28 @@ def _deciding(request: Request, run: directory.RunDirectory) -> dict[str, Any]:
     have told of one, checkpoints from before are of another training.
     """
     lost = [line.number for line in run.damaged if line.is_needed]
-    decides = environment.deciding(environment.record(request.num_threads))
+    decides, source = _bits(request)
     if request.seeds_by in (("auto", "map") if request.device == "cpu" else ("map",)):
         for name in ("num_devices", "num_processes"):
             decides.pop(name, None)
     return {
         "environment": decides,
-        "source": environment.source_digest(request.experiment.path),
+        "source": source,
         **({"lost": lost} if lost else {}),
     }
+
+
+def _bits(request: Request) -> tuple[dict[str, Any], str]:
+    """What decides bits beside the config: the environment, and the source's digest."""
+    recorded = environment.record(request.num_threads)
+    source = environment.source_digest(request.experiment.path)
+    return environment.deciding(recorded), source
 
 
 def identity(request: Request) -> dict[str, Any]:
     """What has to be the same in all processes of a run; its data may lie elsewhere."""
     named = {name: each for name, each in request.named.items() if name != "data_dir"}
-    decides = environment.deciding(environment.record(request.num_threads))
-    source = environment.source_digest(request.experiment.path)
+    decides, source = _bits(request)
     found = {**environment.flat(decides), **named, "source": source}
     return json.loads(json.dumps(found))
 

@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
 from experiments.harness import directory
 from tests.faults import study
+from tests.faults.conftest import Begin
 from tests.faults.study import logged
 from tests.harness import nets, toys
 
@@ -22,35 +23,23 @@ PATIENCE = 30.0  # within which the loss of a peer has to end the others
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(tmp_path: Path, begin: Begin) -> Begin:
     """`start(*words, cores, **variables)`: a command line in a process of its own."""
     folder = toys.write(tmp_path / "experiments", "nets", nets.SOURCE)
     toys.write(folder, "study", study.SOURCE)
-    processes = []
 
-    def begin(
+    def on(
         *words: str, cores: Collection[int] = (), **variables: str
     ) -> subprocess.Popen[str]:
         before = os.sched_getaffinity(0) if cores else ()
         if cores:  # a process has the cores of the thread that starts it
             os.sched_setaffinity(0, cores)
-        process = subprocess.Popen(
-            toys.command(folder, *words),
-            cwd=toys.ROOT,
-            env={**os.environ, "CNN_JAX_CACHE": str(tmp_path / "cache"), **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = begin(toys.command(folder, *words), **variables)
         if cores:
             os.sched_setaffinity(0, before)
-        processes.append(process)
         return process
 
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return on
 
 
 def free_port() -> int:

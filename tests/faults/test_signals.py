@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from experiments.harness import exits, signals
+from tests.faults.conftest import Begin
 from tests.faults.study import SOURCE, logged
 from tests.harness import toys
 
@@ -17,27 +18,11 @@ LONG = 300.0
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(tmp_path: Path, begin: Begin) -> Begin:
     """`start(*words)`: a run of the study in a process of its own."""
     folder = toys.write(tmp_path / "experiments", "study", SOURCE)
-    processes = []
-
-    def begin(*words: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            toys.command(folder, "--exp=study", f"--out={tmp_path / 'runs'}", *words),
-            cwd=toys.ROOT,
-            env={**os.environ, "CNN_JAX_CACHE": str(tmp_path / "cache")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+    out = f"--out={tmp_path / 'runs'}"
+    return lambda *words: begin(toys.command(folder, "--exp=study", out, *words))
 
 
 def wait_for(seen: Callable[[], object]) -> None:

@@ -46,10 +46,18 @@ class Choice:
     seconds: dict[str, float]
 
 
+@dataclasses.dataclass(eq=False)
+class _Recorder:
+    """One `recording_choices`: what it yields, and what it was given."""
+
+    choices: list[Choice]
+    known: dict[str, Choice]
+    tell: Callable[[Choice], None]
+    ask: Callable[[str], Choice | None]
+
+
 _made: dict[str, Choice] = {}
-_recorded: list[dict[str, Choice]] = []
-_asked: list[Callable[[str], Choice | None]] = []
-_recorders: list[tuple[list[Choice], Callable[[Choice], None]]] = []
+_recorders: list[_Recorder] = []
 _warned: set[Path] = set()
 
 
@@ -73,31 +81,24 @@ def recording_choices(
     Yields:
       A list that grows by one `Choice` for every form of every convolution.
     """
-    recorded = {
-        choice.problem: dataclasses.replace(choice, source="recorded")
-        for choice in known
-    }
+    recorded = {each.problem: _as_recorded(each) for each in known}
     with _lock:
-        choices = list(_made.values())
-        _recorders.append((choices, tell))
-        _recorded.append(recorded)
-        _asked.append(ask)
+        recorder = _Recorder(list(_made.values()), recorded, tell, ask)
+        _recorders.append(recorder)
     try:
-        yield choices
+        yield recorder.choices
     finally:
         with _lock:
-            mine = (each is choices for each, _ in _recorders)
-            index = list(mine).index(True)
-            del _recorders[index], _recorded[index], _asked[index]
+            _recorders.remove(recorder)
 
 
 def find(problem: str, backend: str, device: str, names: Collection[str]) -> str | None:
     """The recorded choice, or this process's, or the one on disk, if there is one."""
     _ask(problem)
     with _lock:
-        for recorded in reversed(_recorded):
-            if problem in recorded and recorded[problem].algorithm in names:
-                return _tell(recorded[problem])
+        for each in reversed(_recorders):
+            if problem in each.known and each.known[problem].algorithm in names:
+                return _tell(each.known[problem])
         if problem in _made:
             return _tell(_made[problem])
     stored = _read(_path()) or {}
@@ -110,10 +111,14 @@ def find(problem: str, backend: str, device: str, names: Collection[str]) -> str
 def _ask(problem: str) -> None:
     """Learns a choice that none of the recorders knows yet."""
     with _lock:
-        pairs = list(zip(_recorded, _asked, strict=True))
-    for recorded, ask in pairs:
-        if problem not in recorded and (choice := ask(problem)):
-            recorded[problem] = dataclasses.replace(choice, source="recorded")
+        recorders = list(_recorders)
+    for each in recorders:
+        if problem not in each.known and (choice := each.ask(problem)):
+            each.known[problem] = _as_recorded(choice)
+
+
+def _as_recorded(choice: Choice) -> Choice:
+    return dataclasses.replace(choice, source="recorded")
 
 
 def keep(problem: str, backend: str, device: str, seconds: dict[str, float]) -> str:
@@ -127,10 +132,10 @@ def _tell(choice: Choice) -> str:
     with _lock:
         if choice.source != "recorded":
             _made[choice.problem] = choice
-        for choices, tell in _recorders:
-            if choice not in choices:
-                choices.append(choice)
-                tell(choice)
+        for each in _recorders:
+            if choice not in each.choices:
+                each.choices.append(choice)
+                each.tell(choice)
     return choice.algorithm
 
 
