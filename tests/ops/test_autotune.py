@@ -26,8 +26,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty directory, an empty memory, and nothing warned of yet."""
     monkeypatch.setenv("CNN_JAX_CACHE", str(tmp_path))
     monkeypatch.setattr(choices, "_made", {})
-    for name in ("_recorded", "_recorders", "_asked"):
-        monkeypatch.setattr(choices, name, [])
+    monkeypatch.setattr(choices, "_recorders", [])
     monkeypatch.setattr(choices, "_warned", set())
 
 
