@@ -28,13 +28,14 @@ def events(trace: Path) -> list[dict]:
 
 
 def test_a_profile_holds_steps_after_compilation_and_changes_no_bit(
-    launch: Launch, out: Path
+    launch: Launch, folder: Path, out: Path
 ):
-    ended = launch(*WORDS, "--profile", f"--out={out}")
-    assert ended.code == 0
+    # In a process of its own: a profile holds every program that its process has.
+    ended = toys.launch(folder, *WORDS, "--profile", f"--out={out}")
+    assert ended.returncode == 0
     run = toys.only(out)
     (trace,) = run.glob("profile/plugins/profile/*/perfetto_trace.json.gz")
-    assert f"profile {trace}\n" in ended.out
+    assert f"profile {trace}\n" in ended.stdout
     (told,) = [e for e in directory.read_log(run) if e["event"] == "profile"]
     assert run / told["trace"] == trace
     names = [event.get("name", "") for event in events(trace)]
