@@ -4,7 +4,6 @@ import contextlib
 import functools
 import math
 import threading
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from cnn_jax import data
 from cnn_jax.data import Stream
 from cnn_jax.training import packing
-from experiments.harness import measuring, peers, placement
+from experiments.harness import measuring, peers, placement, spread
 from experiments.harness.environment import programs_at_once
 from experiments.harness.kept import Checkpoints, Training
 from experiments.harness.signals import stop
@@ -101,6 +100,8 @@ class Lab:
     def stream(self, keys: jax.Array, **options: Any) -> Stream:
         """What trainings visit of the run's own --data, for `fit`, a chunk an item.
 
+        A process reads for the seeds alone that its own devices train.
+
         Args:
             keys: that draw the order, `key` of `cnn_jax.training.State`: [seeds].
             **options: of `cnn_jax.data.stream`: batch_size, steps of a chunk, view.
@@ -108,9 +109,10 @@ class Lab:
         Raises:
             cnn_jax.data.DataError: the data set is absent or damaged, or grain is.
         """
+        own = placement.own_seeds(len(keys))
         return data.stream(
             self.data_name,
-            keys=np.asarray(jax.random.key_data(keys)),
+            keys=np.asarray(jax.random.key_data(keys))[own],
             data_dir=self.data_dir,
             num_workers=self.num_workers or 0,
             **options,
@@ -171,7 +173,8 @@ class Lab:
             self.progress(done, num_chunks, label)
             while done < num_chunks:
                 with self.trace(label, done - first, done + 1 == num_chunks):
-                    after, log = _advanced(chunk, states, _of_chunk(examples, done))
+                    visited = _of_chunk(examples, done, placed, states)
+                    after, log = _advanced(chunk, states, visited)
                 losses = log["loss"]
                 if on_nonfinite == "stop" and not np.isfinite(losses).all():
                     _keep_last(kept, states, done)
@@ -184,7 +187,7 @@ class Lab:
                 )
                 self.progress(done, num_chunks, label)
                 self._between_chunks(kept, states, done, float(last["loss"].mean()))
-            return placement.gathered(states)
+            return spread.gathered(states)
 
     def _resumed(
         self, label: str, states: Any, num_chunks: int, placed: placement.Training
@@ -209,7 +212,7 @@ class Lab:
         if ends:
             _keep_last(kept, states, done, loss)
         elif any(row[1] for row in rows):
-            whole = placement.gathered(states)
+            whole = spread.gathered(states)
             if kept is not None:
                 kept.save(whole, done, loss)
         stop.check()
@@ -258,38 +261,33 @@ class Lab:
             with self.trace("timing", number, True):
                 for function in functions.values():
                     jax.block_until_ready(function())
-        seconds: dict[str, list[float]] = {name: [] for name in functions}
-        for repeat in range(repeats):
-            names = list(functions)
-            for name in names if repeat % 2 == 0 else reversed(names):
-                start = time.perf_counter()
-                jax.block_until_ready(functions[name]())
-                seconds[name].append(time.perf_counter() - start)
-            self.progress(repeat + 1, repeats, "timing")
-        return {name: np.asarray(values) for name, values in seconds.items()}
+        return measuring.seconds(functions, repeats, self.progress)
 
 
-def _of_chunk(examples: Any, number: int) -> Any:
+def _of_chunk(
+    examples: Any, number: int, placed: placement.Training, states: Any
+) -> Any:
     """All examples, or the item of a stream that a chunk visits."""
     if not isinstance(examples, Stream):
         return examples
     examples.set_state({"next": number})
-    return next(examples)
+    num_seeds = len(jax.tree.leaves(states)[0])
+    return placed.of_own_seeds(next(examples), num_seeds)
 
 
 def _advanced(chunk: Any, states: Any, examples: Any) -> tuple[Any, Any]:
     """The states after one chunk, and its log on the host."""
     after, log = chunk(states, examples)
     if not isinstance(chunk, placement.Program):
-        after = placement.gathered(after)
-    return after, jax.tree.map(np.asarray, placement.gathered(log))
+        after = spread.gathered(after)
+    return after, jax.tree.map(np.asarray, spread.gathered(log))
 
 
 def _keep_last(
     kept: Training | None, states: Any, done: int, loss: float = math.nan
 ) -> None:
     """Keeps the states that a training ends with; no process ends before they are."""
-    whole = placement.gathered(states)
+    whole = spread.gathered(states)
     if kept is not None:
         kept.keep(whole, done, loss)
     peers.gather([done])

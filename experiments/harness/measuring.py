@@ -1,10 +1,13 @@
-"""Independent measurements side by side, until one fails or a signal comes."""
+"""Measurements: side by side until one fails or a signal comes, or timed in turn."""
 
 import itertools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
+
+import jax
+import numpy as np
 
 from experiments.harness.signals import MEASURING, stop
 
@@ -56,3 +59,20 @@ def measure(
     for future in futures:
         found.update(future.result())
     return found
+
+
+def seconds(
+    functions: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    progress: Callable[[int, int, str], None],
+) -> dict[str, np.ndarray]:
+    """Seconds that each call takes, name -> [repeats]; see `Lab.time`."""
+    found: dict[str, list[float]] = {name: [] for name in functions}
+    for repeat in range(repeats):
+        names = list(functions)
+        for name in names if repeat % 2 == 0 else reversed(names):
+            start = time.perf_counter()
+            jax.block_until_ready(functions[name]())
+            found[name].append(time.perf_counter() - start)
+        progress(repeat + 1, repeats, "timing")
+    return {name: np.asarray(values) for name, values in found.items()}

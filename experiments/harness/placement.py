@@ -12,7 +12,6 @@ on however many devices) or beside them ("vmap", whose last bits may differ).
 
 import contextlib
 import dataclasses
-import functools
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator
@@ -20,10 +19,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cnn_jax.training import meshes
-from experiments.harness import environment, peers
+from experiments.harness import environment, peers, spread
 
 MEMORY = 0.8  # of a device's, that the seeds of a vmap may fill
 
@@ -80,8 +79,8 @@ class Program:
             if layout.mesh is None:
                 program = self._jit(over)
             else:
-                spread = _spread(over, layout.mesh, num_seeds)
-                program = self._jit(spread, out_shardings=layout.sharding(num_seeds))
+                over = _spread(over, layout.mesh, num_seeds)
+                program = self._jit(over, out_shardings=layout.sharding(num_seeds))
             self._placed[layout, num_seeds] = program
         return self._placed[layout, num_seeds]
 
@@ -98,12 +97,13 @@ def _over(function: Callable[..., Any], by: str) -> Callable[..., Any]:
 def _spread(over: Callable[..., Any], mesh: Mesh, num_seeds: int) -> Callable[..., Any]:
     """Each device its seeds; types of axes are not checked, as optax knows none."""
     seeds, everywhere = PartitionSpec(meshes.SEED), PartitionSpec()
-    more = -num_seeds % mesh.shape[meshes.SEED]
-    index = np.minimum(np.arange(num_seeds + more), num_seeds - 1)
+    rows = _rows(num_seeds, mesh.shape[meshes.SEED])
 
-    def spread(per_seed: Any, *shared: Any) -> Any:
-        if more:
-            per_seed = jax.tree.map(lambda leaf: leaf[index], per_seed)
+    def evenly(leaf: jax.Array) -> jax.Array:
+        return leaf if len(leaf) == len(rows) else leaf[rows]
+
+    def program(per_seed: Any, *shared: Any) -> Any:
+        per_seed = jax.tree.map(evenly, per_seed)
         found = jax.shard_map(
             over,
             mesh=mesh,
@@ -111,9 +111,26 @@ def _spread(over: Callable[..., Any], mesh: Mesh, num_seeds: int) -> Callable[..
             out_specs=seeds,
             check_vma=False,
         )(per_seed, *shared)
-        return jax.tree.map(lambda leaf: leaf[:num_seeds], found) if more else found
+        return jax.tree.map(lambda leaf: leaf[:num_seeds], found)
 
-    return spread
+    return program
+
+
+def _rows(num_seeds: int, num_groups: int) -> np.ndarray:
+    """The seed of each row where every group of devices has as many of them."""
+    return np.minimum(np.arange(num_seeds + -num_seeds % num_groups), num_seeds - 1)
+
+
+def own_seeds(num_seeds: int) -> np.ndarray:
+    """The seeds that devices of this process train, in order.
+
+    What is read for a seed (see `Lab.stream`) no other process has to read.
+    """
+    devices = usable_devices()[0]
+    rows = _rows(num_seeds, len(devices)).reshape(len(devices), -1)
+    index = jax.process_index()
+    own = [device.process_index == index for device in devices]
+    return np.unique(rows[own])
 
 
 class Training:
@@ -153,6 +170,21 @@ class Training:
         given = self._laid_out(layout, num_seeds, per_seed, shared)
         return program.placed(layout, num_seeds)(*given)
 
+    def of_own_seeds(self, read: Any, num_seeds: int) -> Any:
+        """What each process has read for its `own_seeds`, as arrays over all seeds.
+
+        They lie as a program without shared batches takes them, and nothing is copied
+        between processes.
+        """
+        if len(self._devices) == 1:
+            return read
+        rows = _rows(num_seeds, len(self._devices))
+        rows = np.searchsorted(own_seeds(num_seeds), rows)
+        over_seeds = NamedSharding(
+            meshes.mesh(self._devices), PartitionSpec(meshes.SEED)
+        )
+        return jax.tree.map(lambda leaf: spread.put_rows(leaf, rows, over_seeds), read)
+
     def _laid_out(
         self, layout: Layout, num_seeds: int, per_seed: Any, shared: tuple[Any, ...]
     ) -> tuple[Any, ...]:
@@ -162,12 +194,13 @@ class Training:
 
         def copied(leaf: Any) -> Any:  # once in a training
             if id(leaf) not in self._shared:
-                self._shared[id(leaf)] = leaf, _put(leaf, everywhere)
+                self._shared[id(leaf)] = leaf, spread.put(leaf, everywhere)
             return self._shared[id(leaf)][1]
 
-        placed = layout.sharding(num_seeds)
         return (
-            jax.tree.map(lambda leaf: _put(leaf, placed), per_seed),
+            jax.tree.map(
+                lambda leaf: spread.put(leaf, layout.sharding(len(leaf))), per_seed
+            ),
             *jax.tree.map(copied, shared),
         )
 
@@ -252,54 +285,3 @@ def by_memory(needed: Any, device: jax.Device) -> tuple[str, str]:
     limit /= environment.programs_at_once()  # trainings, each of which asks
     by = "vmap" if total <= MEMORY * limit else "map"
     return by, f"vmap needs {total / 1e6:.0f} MB, a training may have {limit / 1e6:.0f}"
-
-
-def gathered(tree: Any) -> Any:
-    """The tree with what is spread over devices whole on this process's first one."""
-    leaves, structure = jax.tree.flatten(tree)
-    places = [i for i, leaf in enumerate(leaves) if _is_spread(leaf)]
-    if not places:
-        return tree
-    mesh = next(
-        leaves[i].sharding.mesh
-        for i in places
-        if isinstance(leaves[i].sharding, NamedSharding)
-    )
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    whole = _moved([leaves[i] for i in places], everywhere)
-    for i, leaf in zip(places, whole, strict=True):
-        leaves[i] = leaf.addressable_data(0)
-    return jax.tree.unflatten(structure, leaves)
-
-
-def _is_spread(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
-
-
-def _moved(arrays: list[jax.Array], sharding: Sharding) -> list[jax.Array]:
-    """Arrays that are spread, spread otherwise."""
-    return _mover(sharding)(arrays)
-
-
-@functools.lru_cache
-def _mover(sharding: Sharding) -> Callable[..., Any]:
-    """The identity, compiled once for each kind of array."""
-    return jax.jit(lambda same: same, out_shardings=sharding)
-
-
-def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
-    """An array that every process holds whole, or that is spread, as a sharding says.
-
-    `jax.device_put` over processes would first compare all that they hold.
-    """
-    array = jax.numpy.asarray(leaf)
-    if _is_spread(array):
-        same = array.sharding.is_equivalent_to(sharding, array.ndim)
-        return array if same else _moved([array], sharding)[0]
-    if sharding.is_fully_addressable:
-        return jax.device_put(array, sharding)
-    if jax.numpy.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = _put(jax.random.key_data(array), sharding)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    host = np.asarray(array)
-    return jax.make_array_from_callback(host.shape, sharding, lambda part: host[part])

@@ -94,6 +94,16 @@ def test_two_processes_give_the_bits_of_two_devices_of_one_core(
     assert digest(one) == digest(both)
 
 
+def test_processes_that_each_read_for_their_own_seeds_give_the_bits_of_one(
+    start: Callable, tmp_path: Path
+):
+    words = ("--exp=nets", "--num_seeds=3", "--chunks=2", "--stream=0")
+    both, one = tmp_path / "both", tmp_path / "one"
+    complete(*together(start, 2, *words, f"--out={both}"))
+    complete(start(*words, f"--out={one}"))
+    assert digest(one) == digest(both)
+
+
 def test_processes_of_other_commands_end_before_they_train(
     start: Callable, tmp_path: Path
 ):

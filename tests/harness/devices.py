@@ -32,25 +32,36 @@ def main() -> None:
         if event == "placed":
             placed.append(fields)
 
-    def fit(number: int, num_devices: int, by: str = "auto", chunk: Any = program):
+    def on(num_devices: int, **options: Any) -> Lab:
         devices = jax.devices()[:num_devices]
         placement.usable_devices = lambda: (devices, "")
-        lab = Lab("", None, log, lambda *_: None, seeds_by=by)
+        return Lab("digits", None, log, lambda *_: None, **options)
+
+    def fit(number: int, lab: Lab, chunk: Any = program, examples: Any = data):
         first = jax.tree.map(lambda leaf: leaf[:number], states)
-        after = lab.fit(chunk, first, data, num_chunks=1, label="net")
+        after = lab.fit(chunk, first, examples, num_chunks=1, label="net")
         spread = [len(leaf.sharding.device_set) for leaf in jax.tree.leaves(after)]
         assert max(spread) == 1
         return study["flat"](after.params)
 
-    alone = fit(NUM_SEEDS, 1)
+    def streamed(num_devices: int):
+        """Trained on digits that are read as they are needed, for each seed its own."""
+        lab = on(num_devices, stream=0)
+        over = seeds.over_seeds(partial(study["in_order"], data))
+        sizes = {"batch_size": study["BATCH"], "steps": 10}
+        with lab.stream(states.key, **sizes) as stream:
+            return fit(NUM_SEEDS, lab, lambda *given: over(given), stream)
+
+    alone = fit(NUM_SEEDS, on(1))
     one = jax.tree.map(lambda leaf: leaf[2], states)
     single = jax.tree.map(lambda leaf: leaf[None], jax.jit(chunk)(one, data)[0])
     found = {
         "a single run": study["flat"](single.params) - alone[2:3],
-        "5 seeds on 8": fit(5, 8) - alone,
-        "called by a chunk": fit(5, 8, chunk=lambda *given: program(*given)) - alone,
-        "3 seeds on 8": fit(3, 8) - alone[:3],
-        "vmap on 8": fit(5, 8, by="vmap") - alone,
+        "5 seeds on 8": fit(5, on(8)) - alone,
+        "called by a chunk": fit(5, on(8), lambda *given: program(*given)) - alone,
+        "3 seeds on 8": fit(3, on(8)) - alone[:3],
+        "vmap on 8": fit(5, on(8, seeds_by="vmap")) - alone,
+        "5 streams on 8": streamed(8) - streamed(1),
     }
     gaps = {name: float(np.abs(gap).max()) for name, gap in found.items()}
     shares = [each["batch_shared_by"] for each in placed]

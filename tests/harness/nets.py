@@ -2,7 +2,8 @@
 
 SOURCE = '''"""Do nets train?
 
-Small nets learn labels drawn at random; shown are their params.
+Small nets learn labels drawn at random, or digits that are read as they are needed;
+shown are their params.
 """
 
 import dataclasses
@@ -15,12 +16,13 @@ import numpy as np
 
 from cnn_jax import layers
 from cnn_jax.training import Config as TrainingConfig
-from cnn_jax.training import Data, chunk, init
+from cnn_jax.training import Data, chunk, chunk_in_order, init
 from experiments.harness.compilation import brief
 from experiments.harness.metrics import Shown
 from experiments.harness.seeds import over_seeds
 
-DATA = ()
+DATA = ("digits",)
+STREAMS = True
 QUICK = {}
 CLAIMS = ()
 BATCH = 16
@@ -46,18 +48,29 @@ class Net(nn.Module):
 
 def run(keys, config, lab):
     given = training_config(config.algorithm)
-    states = lab.fit(
-        over_seeds(partial(chunk, config=given), batch_size=BATCH),
-        over_seeds(partial(init, config=given), brief)(keys),
-        examples(10 * config.chunks),
-        num_chunks=config.chunks,
-        label="net",
-    )
+    states = over_seeds(partial(init, config=given), brief)(keys)
+    known, asked = examples(10 * config.chunks), {"num_chunks": config.chunks}
+    if lab.is_streaming:
+        over = over_seeds(partial(in_order, known))
+        sizes = {"batch_size": BATCH, "steps": 10}
+        with lab.stream(states.key, **sizes) as stream:
+            states = lab.fit(
+                lambda *given: over(given), states, stream, label="streamed", **asked
+            )
+    else:
+        over = over_seeds(partial(chunk, config=given), batch_size=BATCH)
+        states = lab.fit(over, states, known, label="net", **asked)
     return {"params": Shown(flat(states.params), "params by seed")}
 
 
 def training_config(algorithm="auto"):
     return TrainingConfig(Net(algorithm), (8, 8, 1), batch_size=BATCH, chunk_steps=10)
+
+
+def in_order(known, given):
+    state, (images, labels) = given
+    visited = known._replace(images=images, labels=labels % 4)
+    return chunk_in_order(state, visited, training_config())
 
 
 def examples(steps):

@@ -28,13 +28,14 @@ def test_devices_change_no_bit_of_a_seed_and_sharing_a_batch_only_the_last():
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     gaps = told["gaps"]
-    same = ["a single run", "5 seeds on 8", "called by a chunk"]
-    assert [gaps.pop(name) for name in same] == [0, 0, 0]
+    same = ["a single run", "5 seeds on 8", "called by a chunk", "5 streams on 8"]
+    assert [gaps.pop(name) for name in same] == [0, 0, 0, 0]
     assert gaps.pop("3 seeds on 8") < 1e-6
     assert gaps.pop("vmap on 8") < 1e-5
-    assert told["shares"] == [1, 1, 1, 2, 1]
+    assert told["shares"] == [1, 1, 1, 2, 1, 1, 1]
     by = [(each["by"], each["reason"].partition(":")[0]) for each in told["placed"]]
-    assert by == [("map", "on a CPU")] * 4 + [("vmap", "--seeds_by=vmap")]
+    alone = [("map", "on a CPU")]
+    assert by == alone * 4 + [("vmap", "--seeds_by=vmap")] + alone * 2
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,24 @@ def test_devices_of_a_cpu_leave_a_thread_free(
     found, told = placement.usable_devices()
     assert (len(found), told) == (used, note)
     assert {each.process_index for each in found} == {0, 1}
+
+
+def test_a_process_reads_for_the_seeds_that_its_devices_train(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    devices = [
+        SimpleNamespace(platform="cpu", process_index=number // 2)
+        for number in range(6)
+    ]
+    monkeypatch.setattr(placement, "usable_devices", lambda: (devices, ""))
+
+    def own(num_seeds: int) -> list[list[int]]:
+        found = []
+        for index in range(3):
+            monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+            found.append(placement.own_seeds(num_seeds).tolist())
+        return found
+
+    assert own(12) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert own(5) == [[0, 1], [2, 3], [4]]
+    assert own(1) == [[0], [0], [0]]
