@@ -5,6 +5,7 @@ initial draws are its own, so either can take the other's place.
 """
 
 from cnn_jax.layers.activations import Maxout, PReLU, RReLU
+from cnn_jax.layers.blocks import ConvMaxPool
 from cnn_jax.layers.convolution import (
     Conv,
     ConvLocal,
@@ -50,6 +51,7 @@ __all__ = [
     "BlurPool",
     "Conv",
     "ConvLocal",
+    "ConvMaxPool",
     "ConvTranspose",
     "DepthwiseConv",
     "DynamicKMaxPool",

@@ -34,7 +34,9 @@ class LeNet(nn.Module):
       dense: widths of the hidden dense layers.
       num_classes: number of logits.
       conv: the class of the convolutions; flax.linen's Conv gives the same network.
-      pool: [N, H, W, C] -> [N, H', W', C] after each convolution, or None.
+      pool: [N, H, W, C] -> [N, H', W', C] after each convolution, or None. The default
+        is computed together with a convolution of the default class, see
+        `ops.conv_max_pool`: the numbers of any other 2x2 maximum, up to rounding.
       conv_strides: of every convolution.
       head: "flatten", or "global" for the mean over positions.
       padding: of every convolution.
@@ -90,15 +92,25 @@ class LeNet(nn.Module):
     def _convolve(self, images: Array) -> tuple[Array, dict[str, Array]]:
         hidden, activations = images, {}
         for number, features in enumerate(self.features, start=1):
-            convolution = self.conv(
-                features,
-                self.kernel_size,
-                strides=self.conv_strides,
-                padding=self.padding,
-                name=f"conv{number}",
-            )
-            hidden = activations[f"conv{number}"] = convolution(hidden)
-            hidden = activations[f"active{number}"] = self.activation(hidden)
+            outputs, pooled = self._block(hidden, features, f"conv{number}")
+            hidden = activations[f"active{number}"] = self.activation(outputs)
+            activations[f"conv{number}"] = outputs
             if self.pool is not None:
-                hidden = activations[f"pool{number}"] = self.pool(hidden)
+                hidden = pooled if pooled is not None else self.pool(hidden)
+                activations[f"pool{number}"] = hidden
         return hidden, activations
+
+    def _block(
+        self, hidden: Array, features: int, name: str
+    ) -> tuple[Array, Array | None]:
+        """A convolution's outputs, and what is pooled of them where that is one op."""
+        fields = {"padding": self.padding, "name": name}
+        standard = self.conv is layers.Conv and self.conv_strides == 1
+        if standard and self.pool is max_pool_2x2:
+            block = layers.ConvMaxPool(
+                features, self.kernel_size, 2, self.activation, **fields
+            )
+            return block(hidden)
+        strides = self.conv_strides
+        convolution = self.conv(features, self.kernel_size, strides=strides, **fields)
+        return convolution(hidden), None

@@ -12,6 +12,7 @@ from cnn_jax.ops.arithmetic import (
     output_shapes,
     receptive_field,
 )
+from cnn_jax.ops.blocks import conv_max_pool
 from cnn_jax.ops.convolution import conv, convolve, dense_as_conv
 from cnn_jax.ops.local import locally_connected, tiled_conv
 from cnn_jax.ops.normalization import (
@@ -79,6 +80,7 @@ __all__ = [
     "binarize",
     "blur_pool",
     "conv",
+    "conv_max_pool",
     "conv_transpose",
     "convolve",
     "dense_as_conv",

@@ -67,11 +67,16 @@ def add_bias(
     """
     if bias is None:
         return outputs
+    check_bias(bias, shapes)
+    leading = (1,) * (outputs.ndim - bias.ndim)
+    return outputs + bias.reshape(leading + bias.shape).astype(outputs.dtype)
+
+
+def check_bias(bias: Array, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises ValueError unless the bias has one of the shapes."""
     if bias.shape not in shapes:
         expected = " or ".join(str(shape) for shape in shapes)
         raise ValueError(f"bias: expected shape {expected}, got {bias.shape}")
-    leading = (1,) * (outputs.ndim - bias.ndim)
-    return outputs + bias.reshape(leading + bias.shape).astype(outputs.dtype)
 
 
 def check_algorithm(
