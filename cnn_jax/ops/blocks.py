@@ -133,8 +133,8 @@ def _serves(inputs: Array, features: int, axes: Sequence[_Axis]) -> bool:
     tiles = all(each.pool <= 3 and each.out % each.pool == 0 for each in axes)
     is_empty = 0 in inputs.shape or 0 in (features, *(each.out for each in axes))
     is_narrow = inputs.shape[-1] <= MOST_CHANNELS and features <= MOST_FEATURES
-    is_single = inputs.dtype == jnp.float32
-    return tiles and is_narrow and is_single and not is_empty and on_cpu()
+    is_real = inputs.dtype in (jnp.float32, jnp.float64)
+    return tiles and is_narrow and is_real and not is_empty and on_cpu()
 
 
 def _windows(inputs: Array, axes: Sequence[_Axis]) -> Array:

@@ -215,7 +215,8 @@ class Lab:
             whole = spread.gathered(states)
             if kept is not None:
                 kept.save(whole, done, loss)
-        stop.check()
+        if number:  # of which all have been told; another is met at the next chunk
+            stop.check()
         if self._failed.is_set():
             raise Halted
 
