@@ -22,7 +22,7 @@ from experiments.harness import (
     strict_json,
 )
 from experiments.harness.event_files import EventFiles
-from experiments.harness.intents import Request
+from experiments.harness.intents import PLACE, Request
 from experiments.harness.kept import Checkpoints
 from experiments.harness.lab import Trace, untraced
 from experiments.harness.profiling import Profiler
@@ -78,6 +78,9 @@ def _go_on(start: Start, run: directory.RunDirectory) -> directory.RunDirectory:
     then, now = run.beginning["environment"], start.environment
     for line in environment.differences(then, now):
         print(f"environment: {line}", flush=True)
+    place = {PLACE: run.beginning.get(PLACE)}
+    for line in environment.changes(place, {PLACE: start.request.data_dir}):
+        print(line, flush=True)
     _warn_of_damage(run)
     _log("resume", start, run)
     return run
@@ -134,10 +137,9 @@ def _bits(request: Request) -> tuple[dict[str, Any], str]:
 
 
 def identity(request: Request) -> dict[str, Any]:
-    """What has to be the same in all processes of a run; its data may lie elsewhere."""
-    named = {name: each for name, each in request.named.items() if name != "data_dir"}
+    """What has to be the same in all processes of a run."""
     decides, source = _bits(request)
-    found = {**environment.flat(decides), **named, "source": source}
+    found = {**environment.flat(decides), **request.study, "source": source}
     return json.loads(json.dumps(found))
 
 
@@ -153,7 +155,7 @@ def kept(
 
     checkpoints = Checkpoints(
         run.path / directory.CHECKPOINTS,
-        {**request.named, **_deciding(request, run)},
+        {**request.study, **_deciding(request, run)},
         jax.random.key(request.seed),
         request.checkpoint_seconds,
         run.log,

@@ -68,7 +68,8 @@ def replay(
         repeated, changed_metrics, timed = _repeat(run, request, result, began)
     now, then = repeated["environment"], result["environment"]
     recorded = {"experiment": result["experiment"], **result["config"]}
-    lines = [f"config: {line}" for line in environment.changes(recorded, config)]
+    changed = environment.changes(intents.study(recorded), intents.study(config))
+    lines = [f"config: {line}" for line in changed]
     is_elsewhere = environment.deciding(then) != environment.deciding(now)
     number = len(result["claims"])
     if is_elsewhere and changed_metrics:

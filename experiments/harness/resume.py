@@ -50,7 +50,7 @@ def resume(
     if changed:
         raise CommandError(USAGE, f"{run} has another config: {', '.join(changed)}")
     request = dataclasses.replace(
-        replay.request_of(run, config, folder), **command.unrecorded
+        replay.request_of(run, config, folder), **command.anew
     )
     event_files.check(request)
     environment.prepare(request.device, request.num_threads)
@@ -105,7 +105,7 @@ def go_on(
 
 def _check_beginning(run: directory.RunDirectory, request: intents.Request) -> None:
     """Log and config.json tell of one run, or one of them is damaged."""
-    config = json.loads(json.dumps(request.named))
+    config = json.loads(json.dumps(request.study))
     told = run.beginning
     if told is None:
         return

@@ -94,9 +94,7 @@ def resumed(
         raise CommandError(UNUSABLE, f"{path} is damaged") from None
     if not isinstance(sweep, intents.Sweep):
         raise CommandError(UNUSABLE, f"{path} is damaged")
-    cells = tuple(
-        dataclasses.replace(cell, **command.unrecorded) for cell in sweep.cells
-    )
+    cells = tuple(dataclasses.replace(cell, **command.anew) for cell in sweep.cells)
     event_files.check(cells[0])
     sweep = dataclasses.replace(sweep, cells=cells)
     return _go_on(command.run, sweep, argv, began, tell)

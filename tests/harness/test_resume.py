@@ -124,6 +124,35 @@ def test_a_changed_config_is_refused_and_named(launch: Launch, out: Path):
     assert (sorted(run.rglob("*")), (run / "log.jsonl").read_bytes()) == before
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of data sets that holds the digits."""
+    from cnn_jax.data import builders, sources
+
+    folder = tmp_path_factory.mktemp("prepared")
+    builders.prepare(sources.find("digits"), folder)
+    return folder
+
+
+def test_data_that_was_moved_is_found_where_it_lies_now(
+    launch: Launch, out: Path, folder: Path, expected: str, prepared: Path
+):
+    old, new = out.with_name("old"), out.with_name("new")
+    shutil.copytree(prepared, old)
+    toys.write(folder, "study", SOURCE.replace("DATA = ()", 'DATA = ("digits",)'))
+    run = ended_at(launch, out, ALL, f"--data_dir={old}")
+    old.rename(new)
+    ended = launch(f"--resume={run}", ALL)
+    assert (ended.code, f"{old} is not a directory" in ended.err) == (6, True)
+    ended = launch(f"--resume={run}", ALL, f"--data_dir={new}")
+    assert (ended.code, "is not taken" in ended.err) == (0, False)
+    assert f'data_dir was "{old}", is "{new}"\n' in ended.out
+    assert {"a", "d"} <= {each["label"] for each in events(run, "restored")}
+    assert digest(run) == expected
+    told = json.loads((run / "config.json").read_text()), *events(run, "resume")
+    assert [each["data_dir"] for each in told] == [str(old), str(new)]
+
+
 def test_what_is_no_run_or_in_use_or_asked_in_vain_is_one_line(
     launch: Launch, out: Path, tmp_path: Path
 ):
