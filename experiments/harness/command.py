@@ -110,11 +110,11 @@ def _run_all(command: intents.Run, argv: Sequence[str], began: float) -> int:
 
     requests = command.requests
     event_files.check(requests[0])
+    environment.prepare(requests[0].device, requests[0].num_threads)
     begun = [resume.latest(each) if command.is_latest else None for each in requests]
     for request, run in zip(requests, begun, strict=True):
         if run is None:
             directory.check_writable(Path(request.out))
-    environment.prepare(requests[0].device, requests[0].num_threads)
     code = 0
     for request, run in zip(requests, begun, strict=True):
         try:

@@ -116,7 +116,7 @@ def _repeat(
     run: Path, request: intents.Request, result: Record, began: float
 ) -> tuple[Record, list[str], set[str]]:
     """The repeated result, a line per metric that differs, the names of timings."""
-    from experiments.harness import metrics
+    from experiments.harness import metrics, recording
     from experiments.harness import run as running
     from experiments.harness.progress import Progress
 
@@ -124,6 +124,8 @@ def _repeat(
     progress = Progress(sys.stderr)
     with running.clear_failures(), tempfile.TemporaryDirectory() as temporary:
         bench = running.prepare(request, began)
+        log = directory.read_log(run)
+        recording.check_examples(request, run, log, bench.examples)
         print(running.first_line(bench), flush=True)
         try:
             path = Path(temporary)

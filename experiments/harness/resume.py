@@ -5,14 +5,17 @@ Neither this nor finding a run imports jax, so what cannot be meant is told at o
 
 import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.harness import (
     directory,
     environment,
     event_files,
+    events,
     intents,
     peers,
     replay,
@@ -65,10 +68,30 @@ def resume(
 
 
 def latest(request: intents.Request) -> Path | None:
-    """The newest run under OUT of this experiment and config, or None."""
+    """The newest run under OUT of this experiment and config, or None.
+
+    One whose data lay elsewhere is none, unless it began with the same examples.
+    `environment.prepare` comes before, as these may have to be read.
+    """
     runs = Path(request.out) / request.experiment.name
     wanted = json.loads(json.dumps(request.named))
-    return directory.newest(runs.glob(f"*/{directory.CONFIG}"), wanted)
+
+    @functools.cache
+    def read() -> dict[str, str]:
+        from experiments.harness import run as running  # imports jax
+
+        with running.clear_failures():
+            return running.read_data(request)[1]
+
+    def is_wanted(config: dict[str, Any], run: Path) -> bool:
+        if config == wanted:
+            return True
+        if intents.study(config) != intents.study(wanted):
+            return False
+        told = events.examples(directory.read_log(run))
+        return told is not None and not events.others(told, read())
+
+    return directory.newest(runs.glob(f"*/{directory.CONFIG}"), is_wanted)
 
 
 def go_on(

@@ -115,7 +115,8 @@ def _latest(sweep: intents.Sweep) -> Path | None:
     request = sweep.cells[0]
     sweeps = Path(request.out) / request.experiment.name
     wanted = json.loads(strict_json.dumps({"version": VERSION, **sweep.named}))
-    return directory.newest(sweeps.glob(f"{PREFIX}*/{directory.SWEEP}"), wanted)
+    places = sweeps.glob(f"{PREFIX}*/{directory.SWEEP}")
+    return directory.newest(places, lambda found, _: found == wanted)
 
 
 @contextlib.contextmanager
