@@ -113,17 +113,19 @@ def go_on(
     Raises:
       CommandError: as of `resume`.
     """
-    if (run / directory.RESULT).exists():
-        with directory.finished(run) as result:
-            if request.tensorboard:
-                event_files.complete(run, result)
-            print(shown(result, run))
-        return
-    with contextlib.closing(directory.RunDirectory.again(run)) as begun:
-        _check_beginning(begun, request)
-        from experiments.harness import run as running  # imports jax
+    if not (run / directory.RESULT).exists():
+        with contextlib.closing(directory.RunDirectory.again(run)) as begun:
+            # Another process may have completed it before this one had the lock.
+            if not (run / directory.RESULT).exists():
+                _check_beginning(begun, request)
+                from experiments.harness import run as running  # imports jax
 
-        running.execute(request, argv, began, begun, shown)
+                running.execute(request, argv, began, begun, shown)
+                return
+    with directory.finished(run) as result:
+        if request.tensorboard:
+            event_files.complete(run, result)
+        print(shown(result, run))
 
 
 def _check_beginning(run: directory.RunDirectory, request: intents.Request) -> None:

@@ -223,6 +223,24 @@ def test_what_is_no_run_or_in_use_or_asked_in_vain_is_one_line(
     with_lock.close()
 
 
+def test_a_run_that_is_completed_while_it_is_asked_for_is_not_run_again(
+    launch: Launch, finished: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    toys.write(folder)
+    result, log = (finished / name for name in ("result.json", "log.jsonl"))
+    lines, again = log.read_bytes(), directory.RunDirectory.again
+    result.rename(finished / "result")
+
+    def completed(path: Path) -> directory.RunDirectory:
+        (finished / "result").rename(result)
+        return again(path)
+
+    monkeypatch.setattr(directory.RunDirectory, "again", completed)
+    ended = launch(f"--resume={finished}")
+    assert (ended.code, ended.out[:6]) == (0, "claim ")
+    assert log.read_bytes() == lines
+
+
 def test_a_torn_line_is_dropped_and_the_log_goes_on_whole(
     launch: Launch, out: Path, expected: str
 ):
