@@ -41,9 +41,9 @@ def _main(command: intents.Command, argv: Sequence[str], folder: Path) -> int:
             return 0
         except BaseException as error:
             code = _tell(error)
-    if code in (exits.INTERRUPTED, exits.TERMINATED):
-        signals.leave_threads(code)
-    return code
+        if code in (exits.INTERRUPTED, exits.TERMINATED):
+            signals.leave_threads(code)  # a second signal may come meanwhile
+        return code
 
 
 def _tell(error: BaseException) -> int:

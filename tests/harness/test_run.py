@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from experiments.harness import metrics
+from experiments.harness import metrics, signals
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -178,6 +179,22 @@ def test_each_failure_is_one_line_and_its_code(
     (run,) = runs(out)
     assert {path.name for path in run.iterdir()} == {"config.json", "log.jsonl"}
     assert log(run)[-1] == {**log(run)[-1], "event": "stopped", "reason": words}
+
+
+def test_a_second_signal_is_handled_while_threads_are_left(
+    launch: Launch, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    handlers = []
+
+    def leave(code: int) -> None:
+        handlers.append((code, signal.getsignal(signal.SIGTERM)))
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signals, "leave_threads", leave)
+    assert launch("--exp=toy", "--fail=term", f"--out={out}").code == 143
+    ((code, handler),) = handlers
+    assert (code, handler != before) == (143, True)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_bug_shows_its_traceback(launch: Launch, out: Path):
