@@ -146,7 +146,8 @@ def _go_on(
         for number, fields in enumerate(grid.cells(sweep.grid)):
             print(f"cell {number + 1}/{len(cells)}: {grid.label(fields)}", flush=True)
             try:
-                _run_cell(cells[number], argv, began)
+                cell = cells[number]
+                resume.go_on(resume.latest(cell), cell, argv, began, sweep_table.line)
             except KeyboardInterrupt:
                 print(f"resume  python launch.py --resume={study}", flush=True)
                 raise
@@ -160,13 +161,3 @@ def _go_on(
             began = time.perf_counter()
     print(sweep_table.text(found, study))
     return code
-
-
-def _run_cell(request: intents.Request, argv: Sequence[str], began: float) -> None:
-    begun = resume.latest(request)
-    if begun is not None:
-        resume.go_on(begun, request, argv, began, sweep_table.line)
-        return
-    from experiments.harness import run as running  # imports jax
-
-    running.execute(request, argv, began, shown=sweep_table.line)
