@@ -1,5 +1,6 @@
 """A run from its first line to its files, and every way it can end."""
 
+import dataclasses
 import hashlib
 import json
 import signal
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness import metrics, signals
+from experiments.harness import flags, intents, metrics, recording, signals
+from experiments.harness import run as running
+from experiments.harness.exits import CommandError
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -195,6 +198,18 @@ def test_a_second_signal_is_handled_while_threads_are_left(
     ((code, handler),) = handlers
     assert (code, handler != before) == (143, True)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_processes_may_read_from_elsewhere_but_no_other_examples(folder: Path):
+    command = flags.parse(["--exp=toy", "--data_dir=here"], folder)
+    assert isinstance(command, intents.Run)
+    (one,) = command.requests
+    other = dataclasses.replace(one, data_dir="there")
+    ours = recording.identity(one, {"test": "a"})
+    running._check_request(ours, recording.identity(other, {"test": "a"}))
+    told = r'this one differs: examples was {"test": "a"}, is {"test": "b"}$'
+    with pytest.raises(CommandError, match=told):
+        running._check_request(ours, recording.identity(one, {"test": "b"}))
 
 
 def test_a_bug_shows_its_traceback(launch: Launch, out: Path):
