@@ -55,7 +55,7 @@ def replay(
 
     Raises:
       CommandError: with code 3 if the run is still going on, 6 if the directory is
-        damaged.
+        damaged, or if the data set holds other examples now.
     """
     began = time.perf_counter()
     with directory.finished(run) as result:
