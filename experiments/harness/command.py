@@ -41,9 +41,9 @@ def _main(command: intents.Command, argv: Sequence[str], folder: Path) -> int:
             return 0
         except BaseException as error:
             code = _tell(error)
-    if code in (exits.INTERRUPTED, exits.TERMINATED):
-        signals.leave_threads(code)
-    return code
+        if code in (exits.INTERRUPTED, exits.TERMINATED):
+            signals.leave_threads(code)  # a second signal may come meanwhile
+        return code
 
 
 def _tell(error: BaseException) -> int:
@@ -75,53 +75,66 @@ def _obey(command: intents.Command, argv: Sequence[str], folder: Path) -> int:
             from experiments.harness import sweep
 
             return sweep.resumed(command, argv, folder, time.perf_counter(), _tell)
-        case intents.Resume():
-            from experiments.harness import resume
-
-            resume.resume(command, argv, folder, time.perf_counter())
-            return 0
-        case intents.Run():
-            return _run(command, argv)
+        case intents.Run() | intents.Resume():
+            return _run(command, argv, folder)
 
 
-def _run(command: intents.Run, argv: Sequence[str]) -> int:
+def _run(
+    command: intents.Run | intents.Resume, argv: Sequence[str], folder: Path
+) -> int:
+    """Runs what is asked for, as the first of several processes or as another one."""
+    began = time.perf_counter()
+    from experiments.harness import environment, resume
+
+    if isinstance(command, intents.Resume):
+        requests = (resume.requested(command, folder),)
+    else:
+        requests = command.requests
+    environment.prepare(requests[0].device, requests[0].num_threads)
+    with peers.joined(command.peers):
+        if peers.is_first():
+            begun = _begun(command, requests)
+            return _run_each(requests, begun, argv, began)
+        from experiments.harness import run  # imports jax, which reads what is prepared
+
+        for request in requests:
+            run.follow(request, began)
+        return 0
+
+
+def _begun(
+    command: intents.Run | intents.Resume, requests: Sequence[intents.Request]
+) -> list[Path | None]:
+    """The runs that are gone on with, None for a new one, which could be written."""
+    from experiments.harness import directory, event_files, resume
+
+    event_files.check(requests[0])
+    if isinstance(command, intents.Resume):
+        return [command.run]
+    begun = [resume.latest(each) if command.is_latest else None for each in requests]
+    for request, run in zip(requests, begun, strict=True):
+        if run is None:
+            directory.check_writable(Path(request.out))
+    return begun
+
+
+def _run_each(
+    requests: Sequence[intents.Request],
+    begun: Sequence[Path | None],
+    argv: Sequence[str],
+    began: float,
+) -> int:
     """Runs one experiment after the other; the first failure gives the code.
 
     A failure of one of several does not keep the others from running, but a full
     disk and a signal do, and with several processes every failure.
     """
-    began = time.perf_counter()
-    from experiments.harness import environment
+    from experiments.harness import resume
 
-    requests = command.requests
-    if command.peers is None:
-        return _run_all(command, argv, began)
-    environment.prepare(requests[0].device, requests[0].num_threads)
-    with peers.joined(command.peers):
-        if peers.is_first():
-            return _run_all(command, argv, began)
-        for request in requests:
-            _follow(request, began)
-        return 0
-
-
-def _run_all(command: intents.Run, argv: Sequence[str], began: float) -> int:
-    from experiments.harness import directory, environment, event_files, resume
-
-    requests = command.requests
-    event_files.check(requests[0])
-    begun = [resume.latest(each) if command.is_latest else None for each in requests]
-    for request, run in zip(requests, begun, strict=True):
-        if run is None:
-            directory.check_writable(Path(request.out))
-    environment.prepare(requests[0].device, requests[0].num_threads)
     code = 0
     for request, run in zip(requests, begun, strict=True):
         try:
-            if run is not None:
-                resume.go_on(run, request, argv, began)
-            else:
-                _execute(request, argv, began)
+            resume.go_on(run, request, argv, began)
         except Exception as error:
             if peers.several():
                 raise
@@ -133,15 +146,3 @@ def _run_all(command: intents.Run, argv: Sequence[str], began: float) -> int:
         peers.next_experiment()
         began = time.perf_counter()
     return code
-
-
-def _execute(request: intents.Request, argv: Sequence[str], began: float) -> None:
-    from experiments.harness import run  # imports jax, which reads what was prepared
-
-    run.execute(request, argv, began)
-
-
-def _follow(request: intents.Request, began: float) -> None:
-    from experiments.harness import run
-
-    run.follow(request, began)

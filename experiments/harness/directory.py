@@ -153,17 +153,19 @@ def stamp() -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def newest(places: Iterable[Path], wanted: Any) -> Path | None:
+def newest(
+    places: Iterable[Path], is_wanted: Callable[[dict[str, Any], Path], bool]
+) -> Path | None:
     """The directory with the newest stamp, of those whose file says what is wanted.
 
     Args:
       places: of the files, JSON objects; what cannot be read is none.
-      wanted: the object.
+      is_wanted: (object, directory) -> whether it is.
     """
     found = []
     for path in places:
         with contextlib.suppress(CommandError, OSError):
-            if read_json(path) == wanted:
+            if is_wanted(read_json(path), path.parent):
                 second = path.parent.name.rpartition("-")[0]
                 found.append((second, path.stat().st_mtime_ns, path.parent))
     return max(found)[-1] if found else None

@@ -23,6 +23,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ def check_device(device: str) -> None:
     """Starts jax on the device that was asked for.
 
     Raises:
-      CommandError: with code 3, if there is none.
+      CommandError: with code 3, if there is none, or if several processes do not have
+        equally many, which jax would tell deep within their first collective.
     """
     import jax
 
@@ -126,6 +128,14 @@ def check_device(device: str) -> None:
             UNAVAILABLE,
             f"the {found.upper()}s belong to {jax.process_count()} processes, and this "
             "command runs in one",
+        )
+    owned = Counter(each.process_index for each in jax.devices())
+    counts = [owned[index] for index in range(jax.process_count())]
+    if len({*counts}) > 1:
+        raise CommandError(
+            UNAVAILABLE,
+            "every process needs as many devices as the others: they have "
+            f"{', '.join(map(str, counts))}",
         )
 
 

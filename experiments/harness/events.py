@@ -14,7 +14,8 @@ environment, the last one counts.
 
 import json
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,12 +40,16 @@ _PROCESS = {
     "time": "text",
     "command": "text",
     "environment": "object",
+    "examples": "object",
     "experiment": "text",
 }
 _TRAINING = {"label": "text", "chunk": "whole"}
 _CONFIG = "each entry of config.json"
+_EXAMPLES = "; `examples`: the sha256 of each part of --data that it holds in memory"
 EVENTS = {
-    "start": Event("a run begins, at this time in UTC; line 1", _PROCESS, _CONFIG),
+    "start": Event(
+        f"a run begins, at this time in UTC; line 1{_EXAMPLES}", _PROCESS, _CONFIG
+    ),
     "resume": Event("another process goes on with it", _PROCESS, _CONFIG),
     "choice": Event(
         "an algorithm was chosen by measuring; later processes take it as it is",
@@ -81,8 +86,10 @@ EVENTS = {
     "end": Event("the result is there"),
 }
 
+_BEGINNINGS = ("start", "resume")  # of a process
+
 # Nothing that a run computes depends on these.
-_TOLD_ONLY = set(EVENTS) - {"start", "resume", "choice"}
+_TOLD_ONLY = set(EVENTS) - {*_BEGINNINGS, "choice"}
 _NAMED = re.compile(rb'\{"event": "(\w+)", ')
 
 
@@ -112,10 +119,25 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[Damaged]]:
                 raise CommandError(UNUSABLE, f"{path} is damaged in line 1")
             damaged.append(Damaged(number, not _is_told_only(line)))
             continue
-        if event["event"] in ("start", "resume"):
+        if event["event"] in _BEGINNINGS:
             _refuse_newer(path, event.get("version", 0))
         events.append(event)
     return events, damaged
+
+
+def examples(events: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
+    """sha256 by the part of --data, of all that the processes of a run have held.
+
+    None where no process has told: those of before it was told, and damaged lines.
+    """
+    told = [each.get("examples") for each in events if each["event"] in _BEGINNINGS]
+    found = [each for each in told if isinstance(each, dict)]
+    return dict(ChainMap(*found)) if found else None
+
+
+def others(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The parts of --data, of those known of both, that are other examples now."""
+    return [part for part in then if now.get(part, then[part]) != then[part]]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

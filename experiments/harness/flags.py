@@ -19,6 +19,7 @@ from experiments.harness import grid, modules, options, peers, usage
 from experiments.harness.exits import USAGE, CommandError
 from experiments.harness.intents import (
     CONFIG,
+    PLACE,
     RECORDED,
     SWEEP,
     UNRECORDED,
@@ -132,10 +133,10 @@ def _resume(
         request = _request(single, values, given)
         quick = set(single.quick) if values["quick"].value else set()
         names = [name for name in (*request.config, *RECORDED) if name in given | quick]
-        asked |= {name: request.record.get(name) for name in names}
-    unrecorded = {name: values[name].value for name in UNRECORDED}
+        asked |= {name: request.record.get(name) for name in names if name != PLACE}
+    anew = {name: values[name].value for name in (*UNRECORDED, *({PLACE} & given))}
     device = _recorded(str(run)).get("device")
-    return Resume(run, asked, unrecorded, _peers(values, given, device))
+    return Resume(run, asked, anew, _peers(values, given, device))
 
 
 def _refuse_cluster(command: str) -> None:

@@ -1,6 +1,7 @@
 """What a command line can ask for, as data."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ _UNTOLD = "seeds_by", "auto"  # see `Request.record`
 
 # What a run may be told anew every time: no number depends on it.
 UNRECORDED = ("checkpoint_seconds", "tensorboard", "profile", "stream")
+
+PLACE = "data_dir"  # is recorded, and no number depends on it either
 
 CONFIG = "config.json"
 SWEEP = "sweep.json"  # of the directory of a sweep, in place of the config
@@ -66,6 +69,16 @@ class Request:
         """The record behind the name of the experiment."""
         return {"experiment": self.experiment.name, **self.record}
 
+    @property
+    def study(self) -> dict[str, Scalar | None]:
+        """What two runs that measure the same have in common; see `study`."""
+        return study(self.named)
+
+
+def study(named: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without the place of the data, which may lie elsewhere now."""
+    return {name: each for name, each in named.items() if name != PLACE}
+
 
 @dataclasses.dataclass(frozen=True)
 class Say:
@@ -105,11 +118,16 @@ class Sweep:
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """A run to go on with, what was asked of its config beside, and `UNRECORDED`."""
+    """A run to go on with.
+
+    Attributes:
+      asked: of its config, which has to be as it was.
+      anew: `UNRECORDED`, and the `PLACE` of its data where another one is given.
+    """
 
     run: Path
     asked: dict[str, Scalar | None]
-    unrecorded: dict[str, Any]
+    anew: dict[str, Any]
     peers: Peers | None = None
 
 

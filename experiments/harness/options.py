@@ -147,7 +147,8 @@ _FIELDS: dict[type, Parser] = {
 
 # Beside the config in the lines of the log that begin a process.
 _LOGGED = {"event", "seconds", "version", "time", "command", "environment"} | {
-    "experiment"
+    "experiment",
+    "examples",
 }
 
 OUT = "runs"

@@ -3,16 +3,19 @@
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from cnn_jax import Choice
+from cnn_jax.data import Split
 from experiments.harness import (
     directory,
     environment,
@@ -22,7 +25,7 @@ from experiments.harness import (
     strict_json,
 )
 from experiments.harness.event_files import EventFiles
-from experiments.harness.intents import Request
+from experiments.harness.intents import PLACE, Request
 from experiments.harness.kept import Checkpoints
 from experiments.harness.lab import Trace, untraced
 from experiments.harness.profiling import Profiler
@@ -31,10 +34,15 @@ from experiments.harness.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What the log begins with: the request, where it runs, the command line."""
+    """What the log begins with: the request, where it runs, on what, the command line.
+
+    Attributes:
+      examples: as of `run.read_data`.
+    """
 
     request: Request
     environment: dict[str, Any]
+    examples: dict[str, str]
     words: Sequence[str]
 
 
@@ -75,12 +83,51 @@ def _go_on(start: Start, run: directory.RunDirectory) -> directory.RunDirectory:
     if run.beginning is None:  # ended before its first line
         _log("start", start, run)
         return run
+    check_examples(start.request, run.path, run.events, start.examples)
     then, now = run.beginning["environment"], start.environment
     for line in environment.differences(then, now):
         print(f"environment: {line}", flush=True)
+    place = {PLACE: run.beginning.get(PLACE)}
+    for line in environment.changes(place, {PLACE: start.request.data_dir}):
+        print(line, flush=True)
     _warn_of_damage(run)
     _log("resume", start, run)
     return run
+
+
+def digest(split: Split) -> str:
+    """sha256 of images and labels, without the copy that `metrics.digest` makes."""
+    total = hashlib.sha256()
+    for array in split:
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def check_examples(
+    request: Request,
+    run: Path,
+    told: Iterable[Mapping[str, Any]],
+    found: Mapping[str, str],
+) -> None:
+    """Compares examples with those that a run began with.
+
+    Args:
+      request: that they were read for.
+      run: the run directory.
+      told: the events of its log.
+      found: as of `run.read_data`.
+
+    Raises:
+      CommandError: with code 6, if they are others.
+    """
+    if parts := events.others(events.examples(told) or {}, found):
+        place = request.data_dir or "the cache"
+        raise exits.CommandError(
+            exits.UNUSABLE,
+            f"{request.data}: the {' and '.join(parts)} examples of {place} are not "
+            f"those that {run} began with",
+        )
 
 
 def _warn_of_damage(run: directory.RunDirectory) -> None:
@@ -103,6 +150,7 @@ def _log(event: str, start: Start, run: directory.RunDirectory) -> None:
         time=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         command=command,
         environment=start.environment,
+        examples=start.examples,
         **start.request.named,
     )
 
@@ -133,12 +181,11 @@ def _bits(request: Request) -> tuple[dict[str, Any], str]:
     return environment.deciding(recorded), source
 
 
-def identity(request: Request) -> dict[str, Any]:
-    """What has to be the same in all processes of a run; its data may lie elsewhere."""
-    named = {name: each for name, each in request.named.items() if name != "data_dir"}
+def identity(request: Request, examples: Mapping[str, str]) -> dict[str, Any]:
+    """What has to be the same in all processes of a run."""
     decides, source = _bits(request)
-    found = {**environment.flat(decides), **named, "source": source}
-    return json.loads(json.dumps(found))
+    found = {**environment.flat(decides), **request.study, "source": source}
+    return json.loads(json.dumps({**found, "examples": examples}))
 
 
 @contextlib.contextmanager
@@ -153,7 +200,7 @@ def kept(
 
     checkpoints = Checkpoints(
         run.path / directory.CHECKPOINTS,
-        {**request.named, **_deciding(request, run)},
+        {**request.study, **_deciding(request, run)},
         jax.random.key(request.seed),
         request.checkpoint_seconds,
         run.log,

@@ -55,7 +55,7 @@ def replay(
 
     Raises:
       CommandError: with code 3 if the run is still going on, 6 if the directory is
-        damaged.
+        damaged, or if the data set holds other examples now.
     """
     began = time.perf_counter()
     with directory.finished(run) as result:
@@ -68,7 +68,8 @@ def replay(
         repeated, changed_metrics, timed = _repeat(run, request, result, began)
     now, then = repeated["environment"], result["environment"]
     recorded = {"experiment": result["experiment"], **result["config"]}
-    lines = [f"config: {line}" for line in environment.changes(recorded, config)]
+    changed = environment.changes(intents.study(recorded), intents.study(config))
+    lines = [f"config: {line}" for line in changed]
     is_elsewhere = environment.deciding(then) != environment.deciding(now)
     number = len(result["claims"])
     if is_elsewhere and changed_metrics:
@@ -115,7 +116,7 @@ def _repeat(
     run: Path, request: intents.Request, result: Record, began: float
 ) -> tuple[Record, list[str], set[str]]:
     """The repeated result, a line per metric that differs, the names of timings."""
-    from experiments.harness import metrics
+    from experiments.harness import metrics, recording
     from experiments.harness import run as running
     from experiments.harness.progress import Progress
 
@@ -123,6 +124,8 @@ def _repeat(
     progress = Progress(sys.stderr)
     with running.clear_failures(), tempfile.TemporaryDirectory() as temporary:
         bench = running.prepare(request, began)
+        log = directory.read_log(run)
+        recording.check_examples(request, run, log, bench.examples)
         print(running.first_line(bench), flush=True)
         try:
             path = Path(temporary)

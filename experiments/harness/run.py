@@ -49,6 +49,7 @@ class Bench:
     module: ModuleType
     environment: dict[str, Any]
     description: str
+    examples: dict[str, str]
     clock: Clock
 
 
@@ -90,14 +91,14 @@ def execute(
             f"fewer than {FEW_SEEDS} seeds: conditional claims will stay inconclusive",
             flush=True,
         )
-    start = recording.Start(request, bench.environment, words)
+    start = recording.Start(request, bench.environment, bench.examples, words)
     with (
         recording.directory_of(start, begun) as run,
         recording.event_files_of(request, run) as files,
         recording.traced(request, run) as trace,
         clear_failures(),
     ):
-        peers.say("begin", recording.identity(request))
+        peers.say("begin", recording.identity(request, bench.examples))
         progress = Progress(sys.stderr)
         try:
             with recording.kept(request, run, progress) as kept:
@@ -129,7 +130,7 @@ def follow(request: Request, began: float) -> None:
         bench = prepare(request, began)
         key, theirs = peers.hear("begin", "end")
         if key == "begin":
-            _check_request(theirs, recording.identity(request))
+            _check_request(theirs, recording.identity(request, bench.examples))
             with tempfile.TemporaryDirectory() as temporary:
                 outcome = measure(bench, ignore, ignore, Path(temporary))
             peers.check_same(outcome.digest)
@@ -150,12 +151,27 @@ def prepare(request: Request, began: float) -> Bench:
     environment.check_device(request.device)
     recorded = environment.record(request.num_threads)
     clock.stop("imports")
-    description = "no data set"
-    if request.data:
-        stream = request.stream
-        lab = Lab(request.data, request.data_dir, ignore, ignore, stream=stream)
-        description = lab.data().description
-    return Bench(request, module, recorded, description, clock)
+    described, examples = read_data(request)
+    return Bench(request, module, recorded, described, examples, clock)
+
+
+def read_data(request: Request) -> tuple[str, dict[str, str]]:
+    """--data in a phrase, and the sha256 of each part of it.
+
+    "train" is left out where it is streamed, that is not read before it is needed.
+
+    Raises:
+      cnn_jax.data.DataError: the data set is absent or damaged.
+    """
+    if not request.data:
+        return "no data set", {}
+    stream = request.stream
+    lab = Lab(request.data, request.data_dir, ignore, ignore, stream=stream)
+    data = lab.data()
+    parts = {"test": data.test} | ({} if lab.is_streaming else {"train": data.train})
+    return data.description, {
+        name: recording.digest(each) for name, each in parts.items()
+    }
 
 
 def measure(

@@ -94,9 +94,7 @@ def resumed(
         raise CommandError(UNUSABLE, f"{path} is damaged") from None
     if not isinstance(sweep, intents.Sweep):
         raise CommandError(UNUSABLE, f"{path} is damaged")
-    cells = tuple(
-        dataclasses.replace(cell, **command.unrecorded) for cell in sweep.cells
-    )
+    cells = tuple(dataclasses.replace(cell, **command.anew) for cell in sweep.cells)
     event_files.check(cells[0])
     sweep = dataclasses.replace(sweep, cells=cells)
     return _go_on(command.run, sweep, argv, began, tell)
@@ -117,7 +115,8 @@ def _latest(sweep: intents.Sweep) -> Path | None:
     request = sweep.cells[0]
     sweeps = Path(request.out) / request.experiment.name
     wanted = json.loads(strict_json.dumps({"version": VERSION, **sweep.named}))
-    return directory.newest(sweeps.glob(f"{PREFIX}*/{directory.SWEEP}"), wanted)
+    places = sweeps.glob(f"{PREFIX}*/{directory.SWEEP}")
+    return directory.newest(places, lambda found, _: found == wanted)
 
 
 @contextlib.contextmanager
@@ -147,7 +146,8 @@ def _go_on(
         for number, fields in enumerate(grid.cells(sweep.grid)):
             print(f"cell {number + 1}/{len(cells)}: {grid.label(fields)}", flush=True)
             try:
-                _run_cell(cells[number], argv, began)
+                cell = cells[number]
+                resume.go_on(resume.latest(cell), cell, argv, began, sweep_table.line)
             except KeyboardInterrupt:
                 print(f"resume  python launch.py --resume={study}", flush=True)
                 raise
@@ -161,13 +161,3 @@ def _go_on(
             began = time.perf_counter()
     print(sweep_table.text(found, study))
     return code
-
-
-def _run_cell(request: intents.Request, argv: Sequence[str], began: float) -> None:
-    begun = resume.latest(request)
-    if begun is not None:
-        resume.go_on(begun, request, argv, began, sweep_table.line)
-        return
-    from experiments.harness import run as running  # imports jax
-
-    running.execute(request, argv, began, shown=sweep_table.line)

@@ -134,7 +134,8 @@ def test_a_lost_peer_ends_the_others_and_fewer_go_on(start: Callable, tmp_path: 
         assert "lost" in told
     assert time.monotonic() - began < PATIENCE
     before = len(logged(out, "chunk"))
-    fewer = together(start, 2, *words, f"--out={out}", "--pause=0.2")
+    (run,) = out.glob("study/*")
+    fewer = together(start, 2, f"--resume={run}", "--checkpoint_seconds=0")
     wait_for(lambda: len(logged(out, "chunk")) > before + 1, fewer)
     fewer[1].send_signal(signal.SIGTERM)
     for process in fewer:

@@ -127,6 +127,8 @@ def test_the_newest_stamp_is_found_of_those_that_say_what_is_wanted(tmp_path: Pa
         path = tmp_path / name / "config.json"
         path.write_text(text)
         os.utime(path, (moment, moment))
-    found = directory.newest(tmp_path.glob("*/config.json"), {"a": 1})
+    found = directory.newest(
+        tmp_path.glob("*/config.json"), lambda said, _: said == {"a": 1}
+    )
     assert found == tmp_path / "20260101-000001-aaaaaa"
-    assert directory.newest(tmp_path.glob("*/config.json"), {"a": 3}) is None
+    assert directory.newest(tmp_path.glob("*/config.json"), lambda *_: False) is None

@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax
 import pytest
 
 from experiments.harness import environment
+from experiments.harness.exits import CommandError
 from tests.harness import toys
 
 
@@ -19,6 +22,21 @@ def test_an_absent_gpu_is_one_line(folder: Path, out: Path):
     assert ended.stderr.startswith("launch.py: no GPU that jax can use")
     assert ended.stderr.count("\n") == 1
     assert not out.exists()
+
+
+def test_unlike_numbers_of_devices_are_told_with_the_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    owners = [0, 1, 1, 2]
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(
+        jax, "devices", lambda: [SimpleNamespace(process_index=each) for each in owners]
+    )
+    with pytest.raises(CommandError, match=r"they have 1, 2, 1$"):
+        environment.check_device(jax.default_backend())
+    owners += [0, 2]
+    environment.check_device(jax.default_backend())
 
 
 def test_threads_and_precision_are_pinned_before_jax_starts(

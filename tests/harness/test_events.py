@@ -67,6 +67,22 @@ def test_every_event_of_a_run_that_was_ended_and_resumed_obeys_the_schema(
     assert {event["steps"] / event["chunk"] for event in chunks} == {10}
 
 
+def test_parts_that_a_process_has_streamed_are_not_compared():
+    """Those of a second process are known as well, the first counts where both are."""
+    held = {"test": "a", "train": "b"}
+    told = [
+        {"event": "start", "examples": {"test": "a"}},
+        {"event": "drawn", "examples": {"test": "x"}},
+        {"event": "resume", "examples": held},
+    ]
+    assert events.examples(told[1:2]) is None
+    assert events.examples(told) == held
+    assert (
+        events.others({"test": "a"}, held) == events.others(held, {"test": "a"}) == []
+    )
+    assert events.others(held, {"test": "a", "train": "c"}) == ["train"]
+
+
 def written(run: Path, *lines: dict[str, Any]) -> Path:
     text = "".join(f"{json.dumps({'seconds': 0.5, **line})}\n" for line in lines)
     (run / directory.LOG).write_text(text)

@@ -53,6 +53,14 @@ def test_an_edited_config_of_the_result_differs(launch: Launch, finished: Path):
     assert "config: shift was 2.0, is 1.0" in ended.out
 
 
+def test_where_the_data_of_the_result_lay_is_no_difference(
+    launch: Launch, finished: Path
+):
+    config = json.loads((finished / "result.json").read_text())["config"]
+    edit(finished / "result.json", config={**config, "data_dir": "elsewhere"})
+    assert launch(f"--replay={finished}").code == 0
+
+
 def test_an_edited_number_or_verdict_differs(launch: Launch, finished: Path):
     claims = json.loads((finished / "result.json").read_text())["claims"]
     claims[1]["verdict"] = "supported"

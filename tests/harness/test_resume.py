@@ -124,6 +124,86 @@ def test_a_changed_config_is_refused_and_named(launch: Launch, out: Path):
     assert (sorted(run.rglob("*")), (run / "log.jsonl").read_bytes()) == before
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A directory of data sets with the digits, and one with their negatives."""
+    from cnn_jax.data import builders, sources
+
+    usual, others = (tmp_path_factory.mktemp(name) for name in ("usual", "others"))
+    builders.prepare(sources.find("digits"), usual)
+    images, labels = builders.bundled.digits()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builders.bundled, "digits", lambda: (16 - images, labels))
+        builders.prepare(sources.find("digits"), others)
+    return usual, others
+
+
+def test_data_that_was_moved_is_found_where_it_lies_now(
+    launch: Launch,
+    out: Path,
+    folder: Path,
+    expected: str,
+    prepared: tuple[Path, Path],
+):
+    old, new = out.with_name("old"), out.with_name("new")
+    shutil.copytree(prepared[0], old)
+    toys.write(folder, "study", SOURCE.replace("DATA = ()", 'DATA = ("digits",)'))
+    run = ended_at(launch, out, ALL, f"--data_dir={old}")
+    old.rename(new)
+    ended = launch(f"--resume={run}", ALL)
+    assert (ended.code, f"{old} is not a directory" in ended.err) == (6, True)
+    ended = launch(f"--resume={run}", ALL, f"--data_dir={new}")
+    assert (ended.code, "is not taken" in ended.err) == (0, False)
+    assert f'data_dir was "{old}", is "{new}"\n' in ended.out
+    assert {"a", "d"} <= {each["label"] for each in events(run, "restored")}
+    assert digest(run) == expected
+    told = json.loads((run / "config.json").read_text()), *events(run, "resume")
+    assert [each["data_dir"] for each in told] == [str(old), str(new)]
+
+
+def test_other_examples_are_no_part_of_a_run(
+    launch: Launch, out: Path, folder: Path, prepared: tuple[Path, Path]
+):
+    toys.write(folder, "toy", toys.SOURCE.replace("DATA = ()", 'DATA = ("digits",)'))
+    usual, others = prepared
+    place = shutil.copytree(others, out.with_name("place"))
+    assert launch("--exp=toy", f"--out={out}", f"--data_dir={place}").code == 0
+    (run,) = out.glob("toy/*")
+    shutil.rmtree(place)
+    shutil.copytree(usual, place)
+    told = (
+        "launch.py: digits: the test and train examples of {} are not those that "
+        f"{run} began with\n"
+    )
+    ended = launch(f"--replay={run}")
+    assert (ended.code, ended.err) == (6, told.format(place))
+    assert launch(f"--replay={run}", f"--data_dir={others}").code == 0
+    (run / "result.json").unlink()
+    log = (run / "log.jsonl").read_bytes()
+    for where, more in ((place, ()), (usual, (f"--data_dir={usual}",))):
+        ended = launch(f"--resume={run}", *more)
+        assert (ended.code, ended.err) == (6, told.format(where))
+    assert (run / "log.jsonl").read_bytes() == log
+    assert launch(f"--resume={run}", f"--data_dir={others}").code == 0
+
+
+def test_the_latest_run_is_one_of_the_same_examples_wherever_they_lie(
+    launch: Launch, out: Path, folder: Path, prepared: tuple[Path, Path]
+):
+    toys.write(folder, "toy", toys.SOURCE.replace("DATA = ()", 'DATA = ("digits",)'))
+    usual, others = prepared
+    words = ("--exp=toy", f"--out={out}", "--resume=latest")
+    first = launch(*words)
+    assert launch(*words, f"--data_dir={others}").code == 0
+    assert len([*out.glob("toy/*")]) == 2
+    again = launch(*words, f"--data_dir={usual}")  # it is finished: its table is shown
+    assert again.out == first.out[first.out.index("claim ") :]
+    assert len([*out.glob("toy/*")]) == 2
+    absent = launch(*words, f"--data_dir={out}")
+    assert (absent.code, absent.err.count("\n")) == (6, 1)
+    assert len([*out.glob("toy/*")]) == 2
+
+
 def test_what_is_no_run_or_in_use_or_asked_in_vain_is_one_line(
     launch: Launch, out: Path, tmp_path: Path
 ):
@@ -141,6 +221,24 @@ def test_what_is_no_run_or_in_use_or_asked_in_vain_is_one_line(
         assert ended.code == 3
         assert ended.err == f"launch.py: {run} is in use by a run\n"
     with_lock.close()
+
+
+def test_a_run_that_is_completed_while_it_is_asked_for_is_not_run_again(
+    launch: Launch, finished: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    toys.write(folder)
+    result, log = (finished / name for name in ("result.json", "log.jsonl"))
+    lines, again = log.read_bytes(), directory.RunDirectory.again
+    result.rename(finished / "result")
+
+    def completed(path: Path) -> directory.RunDirectory:
+        (finished / "result").rename(result)
+        return again(path)
+
+    monkeypatch.setattr(directory.RunDirectory, "again", completed)
+    ended = launch(f"--resume={finished}")
+    assert (ended.code, ended.out[:6]) == (0, "claim ")
+    assert log.read_bytes() == lines
 
 
 def test_a_torn_line_is_dropped_and_the_log_goes_on_whole(

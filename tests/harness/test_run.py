@@ -1,12 +1,16 @@
 """A run from its first line to its files, and every way it can end."""
 
+import dataclasses
 import hashlib
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from experiments.harness import metrics
+from experiments.harness import flags, intents, metrics, recording, signals
+from experiments.harness import run as running
+from experiments.harness.exits import CommandError
 from tests.harness import toys
 from tests.harness.toys import Launch
 
@@ -178,6 +182,34 @@ def test_each_failure_is_one_line_and_its_code(
     (run,) = runs(out)
     assert {path.name for path in run.iterdir()} == {"config.json", "log.jsonl"}
     assert log(run)[-1] == {**log(run)[-1], "event": "stopped", "reason": words}
+
+
+def test_a_second_signal_is_handled_while_threads_are_left(
+    launch: Launch, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    handlers = []
+
+    def leave(code: int) -> None:
+        handlers.append((code, signal.getsignal(signal.SIGTERM)))
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signals, "leave_threads", leave)
+    assert launch("--exp=toy", "--fail=term", f"--out={out}").code == 143
+    ((code, handler),) = handlers
+    assert (code, handler != before) == (143, True)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_processes_may_read_from_elsewhere_but_no_other_examples(folder: Path):
+    command = flags.parse(["--exp=toy", "--data_dir=here"], folder)
+    assert isinstance(command, intents.Run)
+    (one,) = command.requests
+    other = dataclasses.replace(one, data_dir="there")
+    ours = recording.identity(one, {"test": "a"})
+    running._check_request(ours, recording.identity(other, {"test": "a"}))
+    told = r'this one differs: examples was {"test": "a"}, is {"test": "b"}$'
+    with pytest.raises(CommandError, match=told):
+        running._check_request(ours, recording.identity(one, {"test": "b"}))
 
 
 def test_a_bug_shows_its_traceback(launch: Launch, out: Path):
