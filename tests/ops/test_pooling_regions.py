@@ -148,6 +148,26 @@ def test_the_first_of_equal_values_gets_the_gradient():
     np.testing.assert_array_equal(gradient[:, 0], [0, 1, 0, 2, 0])
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_k_max_pooling_compares_zeros_and_nans_whatever_their_signs(dtype):
+    nan = np.copysign(np.nan, -1)  # what 0 / 0 gives on x86
+    rows = {
+        "zeros": ([-0.0, 0.0, -1.0, 0.0], [1, 1, 0, 0]),
+        "nan": ([1.0, nan, 3.0, -np.inf], [0, 0, 1, 0]),
+        "nans": ([np.inf, nan, -nan, nan], [0, 0, 0, 0]),
+    }
+
+    @jax.jit
+    def both(x):
+        kept, pull = jax.vjp(lambda x: ops.k_max_pool(x, 2), x)
+        return kept, *pull(jnp.ones_like(kept))
+
+    for name, (row, expected) in rows.items():
+        kept, gradient = both(jnp.asarray(row, dtype)[:, None])
+        assert np.isnan(kept).sum() == min(np.isnan(row).sum(), 2), name
+        np.testing.assert_array_equal(gradient[:, 0], expected, err_msg=name)
+
+
 def test_dynamic_k_shrinks_with_depth_down_to_that_of_the_top():
     inputs = draw(1, 18, 1)
     sizes = [

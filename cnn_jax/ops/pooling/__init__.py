@@ -5,6 +5,10 @@
 `whole` pools over all positions, `regions` to a given number of them, `ordered` to the
 largest values; `antialiased` and `polyphase` downsample with less aliasing. They stand
 on `frames`, the padded inputs, and on `sliding`, sums and maxima with fast gradients.
+
+Maxima are found by comparison: -0 equals 0, and a NaN wins, with gradient 0. Equal ones
+share the gradient, as each pool tells, or the first has all of it where places matter:
+by switches (a NaN has it there) and of the k largest.
 """
 
 from cnn_jax.ops.pooling.antialiased import blur_pool

@@ -120,7 +120,7 @@ def limit(dtype: jnp.dtype, which: str) -> float | int:
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def largest(inputs: Array, axis: int) -> Array:
-    """jnp.max along one axis; equal maxima share the gradient, and one always has it.
+    """jnp.max along one axis; equal maxima share the gradient, and a NaN has none.
 
     jnp.max looks for inputs equal to the maximum. Where a compiler computes the inputs
     once for either, rounding may differ and none is: then it is the place of the first.
@@ -136,7 +136,8 @@ def _largest_jvp(axis: int, primals, tangents):
     first = place == lax.broadcasted_iota(place.dtype, inputs.shape, axis)
     ours = (inputs == jnp.expand_dims(outputs, axis)) | first
     number = jnp.sum(ours, axis, dtype=inputs.dtype)
-    return outputs, jnp.sum(jnp.where(ours, tangent, 0), axis) / number
+    moved = jnp.sum(jnp.where(ours, tangent, 0), axis) / number
+    return outputs, jnp.where(outputs == outputs, moved, 0)
 
 
 def tree(operation: Callable[[Terms, Terms], Terms], terms: list[Terms]) -> Terms:

@@ -15,7 +15,8 @@ def k_max_pool(inputs: ArrayLike, k: int, axis: int = -2) -> Array:
 
         y[..., j, c] = inputs[..., t_j, c],   t_1 < … < t_k the places of the k largest
 
-    Of equal values the first are kept. The gradient flows to the kept values.
+    Of equal values the first are kept, and -0 equals 0. The gradient flows to the kept
+    values. NaN is larger than all, with gradient 0, as in `max_pool`.
 
     Args:
       inputs: [..., T, C].
@@ -37,9 +38,21 @@ def k_max_pool(inputs: ArrayLike, k: int, axis: int = -2) -> Array:
     k = _up_to(length, k, f"k: expected an integer from 1 to the axis's size {length}")
     rows = jnp.moveaxis(inputs, axis, -1)
     flat = rows.reshape(-1, length) if rows.size else rows.reshape(0, length)
-    _, places = lax.top_k(lax.stop_gradient(flat), k)
+    _, places = lax.top_k(_ranked(lax.stop_gradient(flat)), k)
     kept = jax.vmap(_pick)(flat, jnp.sort(places, axis=1))
+    kept = jnp.where(kept == kept, kept, lax.stop_gradient(kept))
     return jnp.moveaxis(kept.reshape(*rows.shape[:-1], k), -1, axis)
+
+
+def _ranked(values: Array) -> Array:
+    """What `lax.top_k` orders as comparisons do.
+
+    It orders by sign and bits: -0 before 0, and a NaN with its sign on, which is what
+    0 / 0 gives on x86, before everything.
+    """
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        return values
+    return jnp.where(values == values, jnp.where(values == 0, 0, values), jnp.nan)
 
 
 def _pick(row: Array, places: Array) -> Array:

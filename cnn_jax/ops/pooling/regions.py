@@ -25,7 +25,7 @@ def adaptive_max_pool(inputs: ArrayLike, output_shape: Sequence[int]) -> Array:
 
     Regions overlap by a position where o does not divide the size, and none is empty:
     o may exceed the size. Equal maxima share the gradient equally, axis by axis. NaN
-    wins, and the first one has the gradient.
+    wins, with gradient 0.
 
     Args:
       inputs: [..., *spatial, C].

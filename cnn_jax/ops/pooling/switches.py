@@ -32,7 +32,8 @@ def max_pool_with_switches(
         switches[n, p, c] = argmax_q inputs[n, q, c],   q in s·p + [0, k)
 
     Of equal values the first in row-major order wins and gets all of the gradient
-    (unlike `max_pool`, where they share it). NaN wins.
+    (unlike `max_pool`, where they share it). NaN wins, and here has the gradient too,
+    which goes by the switches, as `max_unpool` does.
 
     Args:
       inputs: [..., *spatial, C].

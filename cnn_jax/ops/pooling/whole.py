@@ -20,8 +20,7 @@ def global_max_pool(inputs: ArrayLike) -> Array:
 
         y[n, c] = max_p inputs[n, p, c]
 
-    Equal maxima share the gradient equally. NaN wins, and the first one has the
-    gradient (unlike `max_pool`, where it has none).
+    Equal maxima share the gradient equally. NaN wins, with gradient 0.
 
     Args:
       inputs: [N, *spatial, C].
