@@ -36,8 +36,8 @@ def norms_and_gradients(x):
     return {p: pulled(x, p) for p in (2, 3.5, 8, 40, 1000)}
 
 
-# Above 8.5e37 the inverse in float32 is below the least normal number.
-@pytest.mark.parametrize("size", [1e-30, 1e30, 8e37, 9e37, 1.6e38])
+# Above 8.5e37 the inverse in float32 is below the least normal number, 1.18e-38.
+@pytest.mark.parametrize("size", [1.2e-38, 1e-30, 1e30, 8e37, 9e37, 1.6e38])
 def test_powers_neither_overflow_nor_vanish(size):
     inputs = jnp.full((1, 2, 2, 1), size, jnp.float32)
     for p, (norms, gradient) in norms_and_gradients(inputs).items():
@@ -61,6 +61,22 @@ def norms_of_one(x, p):
 
     norms, pull = jax.vjp(lambda x: jnp.stack(both(x)), x)
     return norms, pull(jnp.ones_like(norms))[0]
+
+
+@pytest.mark.parametrize("size", [1.2e-37, 1e38])
+def test_gradients_depend_on_ratios_of_values_alone(size):
+    ratios = jnp.asarray([1.0, 0.5, 0.1])[None, :, None]
+
+    @jax.jit
+    def gradients(x):
+        pools = [functools.partial(ops.stochastic_pool, window_shape=(3,))]
+        for p in (1, 2, 2.5, 3, 6):
+            pools.append(functools.partial(ops.lp_pool, p=p, window_shape=(3,)))
+            pools.append(functools.partial(ops.global_lp_pool, p=p))
+        return [jax.vjp(pool, x)[1](jnp.full(pool(x).shape, 100.0)) for pool in pools]
+
+    for found, expected in zip(*map(gradients, (size * ratios, ratios)), strict=True):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
 
 
 def test_norms_of_bfloat16_reach_the_end_of_its_range():

@@ -5,11 +5,17 @@
 
 m is a constant to differentiation: the norm does not depend on it, whatever it is. The
 first form is faster, the second also sums terms that are far too small for the first.
+
+m has no part in the gradient, which depends on ratios alone: ∇f(x) = ∇f(x / m) for an
+f that scales as norms do.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -53,6 +59,24 @@ def scale_of(largest: Array) -> Scale:
     factor = jnp.where(large, 0.125, 1).astype(largest.dtype)
     divisor = jnp.where(usable, largest * factor, 1)
     return Scale(lax.stop_gradient(divisor), lax.stop_gradient(factor))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def scaled(function: Callable[[Array], Array], values: Array, scale: Scale) -> Array:
+    """f(x) as m · f(x / m), of an f with f(a · x) = a · f(x) for a > 0.
+
+    Its tangent is f's own at x / m. Multiplied by m and divided by it again, it would
+    vanish or overflow where m is near an end of the range.
+    """
+    return scale.restore(function(scale.divide(values)))
+
+
+@scaled.defjvp
+def _scaled_jvp(function, primals, tangents):
+    values, scale = primals
+    moved, _ = tangents
+    outputs, tangent = jax.jvp(function, (scale.divide(values),), (moved,))
+    return scale.restore(outputs), tangent
 
 
 def power(values: Array, p: float) -> Array:

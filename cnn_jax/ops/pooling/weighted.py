@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from cnn_jax.ops.dtypes import accumulator, output_dtype
 from cnn_jax.ops.pooling.frames import Frame, elements, frame
-from cnn_jax.ops.pooling.norms import scale_of
+from cnn_jax.ops.pooling.norms import scale_of, scaled
 from cnn_jax.ops.pooling.sliding import sums, weigh
 from cnn_jax.ops.pooling.windowed import Strides, avg_pool, max_pool
 from cnn_jax.ops.windows import Padding
@@ -109,9 +109,8 @@ def stochastic_pool(
                      Σ_w P(w) · a[w]      without one, for testing
 
     The second is the contraharmonic mean Σa² / Σa, between mean and maximum. A window
-    of zeros gives 0 with gradient 0, while an image's largest value times what is
-    propagated back is finite. Windows are drawn independently; the gradient of
-    a draw flows to the drawn value alone. Every value of the window is a step of the
+    of zeros gives 0 with gradient 0. Windows are drawn independently; the gradient of a
+    draw flows to the drawn value alone. Every value of the window is a step of the
     compiled program: keep windows of draws below some hundred.
 
     Args:
@@ -146,11 +145,14 @@ def _contraharmonic_mean(framed: Frame) -> Array:
     # Divided by each image's largest value, squares neither overflow nor vanish.
     axes = tuple(range(1, framed.padded.ndim - 1))
     scale = scale_of(jnp.max(framed.padded, axis=axes, keepdims=True, initial=0))
-    values = scale.divide(framed.padded)
-    total = sums(values, framed.window, framed.strides)
-    squares = sums(jnp.square(values), framed.window, framed.strides)
-    empty = total == 0
-    return scale.restore(jnp.where(empty, 0, squares / jnp.where(empty, 1, total)))
+
+    def means(values: Array) -> Array:
+        total = sums(values, framed.window, framed.strides)
+        squares = sums(jnp.square(values), framed.window, framed.strides)
+        empty = total == 0
+        return jnp.where(empty, 0, squares / jnp.where(empty, 1, total))
+
+    return scaled(means, framed.padded, scale)
 
 
 def _draw(framed: Frame, key: Array) -> Array:

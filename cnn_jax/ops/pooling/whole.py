@@ -5,6 +5,7 @@ over the others. Any number of spatial axes.
 """
 
 import math
+from functools import partial
 
 import jax.numpy as jnp
 from jax import Array
@@ -12,7 +13,7 @@ from jax.typing import ArrayLike
 
 from cnn_jax.ops.dtypes import accumulator, output_dtype
 from cnn_jax.ops.pooling.frames import largest
-from cnn_jax.ops.pooling.norms import check_exponent, power, root, scale_of
+from cnn_jax.ops.pooling.norms import check_exponent, power, root, scale_of, scaled
 
 
 def global_max_pool(inputs: ArrayLike) -> Array:
@@ -78,9 +79,13 @@ def global_lp_pool(inputs: ArrayLike, p: float) -> Array:
     positions = _positions(inputs)
     wide = positions.astype(accumulator(positions.dtype))
     scale = scale_of(jnp.max(abs(wide), axis=1, keepdims=True))
-    total = jnp.sum(power(scale.divide(wide), p), axis=1, keepdims=True)
-    norms = scale.restore(root(total, p))[:, 0]
+    norms = scaled(partial(_norms, p), wide, scale)[:, 0]
     return norms.astype(output_dtype(positions.dtype))
+
+
+def _norms(p: float, values: Array) -> Array:
+    """[N, P, C] to [N, 1, C]"""
+    return root(jnp.sum(power(values, p), axis=1, keepdims=True), p)
 
 
 def _positions(inputs: ArrayLike) -> Array:

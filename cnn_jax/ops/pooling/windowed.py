@@ -29,6 +29,7 @@ from cnn_jax.ops.pooling.norms import (
     root,
     root_of_log,
     scale_of,
+    scaled,
 )
 from cnn_jax.ops.pooling.sliding import extremes, sums
 from cnn_jax.ops.windows import Padding, patches
@@ -201,12 +202,16 @@ def lp_pool(
 
     Dividing by m changes no value and keeps the powers within range: in float32 values
     below 1e-9·m may count as 0. For p > 4, where that would not be enough, the sum is
-    taken in logarithms, which is several times slower. The gradient is 0 where a window
-    is all zeros, and where a value is 0 (p = 1 included): never NaN while the inputs,
-    and m times what is propagated back, are finite. Second derivatives at a zero value
-    are exact for p >= 2; below 2, where they do not exist, they come out as 0. Others
-    overflow in float32 where a window's norm is far below m: for p up to 4, but for 1
-    and 2, below 1e-19^(1/p)·m (5e-7·m at p = 3), above 4 below about 1e-18·m.
+    taken in logarithms, which is several times slower. The least and the largest images
+    are computed as exactly as others, but what a device takes for 0 counts as 0: on
+    CPUs values below the least normal number, 1.2e-38 in float32.
+
+    The gradient is 0 where a window is all zeros, and where a value is 0 (p = 1
+    included): never NaN while the inputs are finite and what is propagated back is
+    below 1e9. Second derivatives at a zero value are exact for p >= 2; below 2, where
+    they do not exist, they come out as 0. Others overflow in float32 where a window's
+    norm is far below m: for p up to 4, but for 1 and 2, below 1e-19^(1/p)·m (5e-7·m at
+    p = 3), above 4 below about 1e-18·m.
 
     Args:
       inputs: [..., *spatial, C].
@@ -232,16 +237,18 @@ def lp_pool(
     framed = frame(wide, window_shape, strides, padding)
     spatial_axes = tuple(range(1, framed.padded.ndim - 1))
     largest = jnp.max(abs(framed.padded), axis=spatial_axes, keepdims=True, initial=0)
-    scale = scale_of(largest)
-    values = scale.divide(framed.padded)
+    norms = functools.partial(_norms, p, framed.window, framed.strides)
+    pooled = scaled(norms, framed.padded, scale_of(largest))
+    return framed.restore(pooled).astype(output_dtype(inputs.dtype))
+
+
+def _norms(
+    p: float, window: tuple[int, ...], strides: tuple[int, ...], values: Array
+) -> Array:
+    """[N, *spatial, C], padded, of values up to about 1, to [N, *out, C]."""
     if p <= 4:
-        total = sums(power(values, p), framed.window, framed.strides)
-        norms = root(total, p)
-    else:
-        logs = log_power(values, p)
-        total = fold(jnp.logaddexp, logs, framed.window, framed.strides)
-        norms = root_of_log(total, p)
-    return framed.restore(scale.restore(norms)).astype(output_dtype(inputs.dtype))
+        return root(sums(power(values, p), window, strides), p)
+    return root_of_log(fold(jnp.logaddexp, log_power(values, p), window, strides), p)
 
 
 def _cells_inside(framed: Frame) -> np.ndarray:
