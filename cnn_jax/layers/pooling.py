@@ -129,7 +129,9 @@ class MixedPool(_WindowedPool):
       per_channel: one learned share per channel instead of one for all.
       param_dtype: of the logit.
       stochastic: the share stays; in training each image's channel is pooled by its
-        maximum or its mean, drawn by the share, in testing by their mixture.
+        maximum or its mean, drawn by the share, in testing by the mean of such draws,
+        their mixture. What was drawn more often, by which implementations of Yu et al.
+        (2014) test, is `MaxPool` or `AvgPool` in this layer's place.
       deterministic: whether that is testing; of no meaning where the share is learned.
       rng_collection: name of the stream of keys.
     """

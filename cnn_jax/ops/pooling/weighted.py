@@ -196,10 +196,12 @@ def mixed_pool(
         m ~ Bernoulli(share) per image and channel   with a key
             share                                    without one
 
-    Without a key the share can be learned (Lee et al.); with one, each image's channel
-    is pooled by one of both at random in training (Yu et al.), and without it by their
-    mean in testing. A draw has no gradient to the share. A side whose m or 1 − m is 0
-    has no part in the output, an infinite one neither in the gradient to the share.
+    Without a key the share can be learned, as Lee et al. do; with one, each image's
+    channel is pooled by one of both at random, as Yu et al. do in training. To test
+    without a key is to take the mean of draws; implementations of Yu et al. take the
+    pool that was drawn more often instead, here a share of 1 or 0. A draw has no
+    gradient to the share. A side whose m or 1 − m is 0 has no part in the output, an
+    infinite one neither in the gradient to the share.
 
     Args:
       inputs: [..., *spatial, C].
