@@ -128,6 +128,26 @@ def test_derivatives_in_bfloat16_are_close_to_those_in_float64(name):
         )
 
 
+@pytest.mark.parametrize("name", ["rnn-residual", "lstm-elmo", "gru-before"])
+def test_an_infinite_slope_beyond_an_end_reaches_no_derivative(name):
+    params, _, inputs = CASES[name].draw(steps=2)
+    params = {
+        entry: {leaf: value * (leaf != "bias") for leaf, value in of.items()}
+        for entry, of in params.items()
+    }
+
+    def loss(params, inputs):  # infinitely steep at 0, from where sequences begin
+        layer = partial(CASES[name].layer, activation=jnp.cbrt)
+        return jnp.sum(jnp.sin(layer(params, inputs, lengths=np.array([2, 0]))[1]))
+
+    def derivatives(*arrays):
+        return jax.jvp(jax.grad(loss, (0, 1)), arrays, arrays)
+
+    for found in jax.jit(derivatives)(*jax.tree.map(np.float32, (params, inputs))):
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+        np.testing.assert_array_equal(found[1][1], 0)
+
+
 def test_derivatives_of_both_orders_and_modes_agree_with_differences():
     params, carry, inputs = CASES["lstm"].draw(steps=3, size=2, hidden=2)
     check_derivatives(CASES["lstm"].layer, (params, inputs, carry))

@@ -5,13 +5,14 @@ of a plain scan. Time comes first: [T, N, D].
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 from cnn_jax.ops.recurrent import equations
 from cnn_jax.ops.recurrent.activations import Activation, function_of, name_of
+from cnn_jax.ops.recurrent.equations import Function
 from cnn_jax.ops.recurrent.forms import Form, GRUForm, LSTMForm, RNNForm
 from cnn_jax.ops.recurrent.fused import (
     Gates,
@@ -30,8 +31,10 @@ from cnn_jax.ops.recurrent.parameters import (
 )
 
 Arrays = tuple[Array, ...]
-# What a step of the plain scan does with the joined product of its inputs.
-Advance = Callable[[Weights, Array, Arrays], Arrays]
+Options = TypeVar("Options", equations.LSTMOptions, equations.GRUOptions)
+# What a step of the plain scan does with the joined product of its inputs; the last
+# argument tells which sequences still run.
+Advance = Callable[[Weights, Array, Arrays, Array | None], Arrays]
 
 
 class Plan(NamedTuple):
@@ -75,7 +78,8 @@ class Plan(NamedTuple):
 
         def body(before: Arrays, step: tuple) -> tuple[Arrays, Array]:
             inputs, live = step
-            after = keep_ended(live, advance(weights, project(inputs), before), before)
+            after = advance(weights, project(inputs), before, live)
+            after = keep_ended(live, after, before)
             return after, after[-1]
 
         return lax.scan(body, state, (steps, mask), reverse=reverse, unroll=unroll)
@@ -90,11 +94,13 @@ def rnn(
     params, _ = promote(params, inputs)
     name = name_of(activation)
 
-    def advance(weights: Weights, projected: Array, state: Arrays) -> Arrays:
+    def advance(
+        weights: Weights, projected: Array, state: Arrays, live: Array | None
+    ) -> Arrays:
         (h,) = state
         z = projected + weights.of_state(h)
         z = z + h.astype(z.dtype) if residual else z
-        return (function(z).astype(h.dtype),)
+        return (_while_live(live, function)(z).astype(h.dtype),)
 
     way = RNNForm(name) if name and not residual else advance
     gates = _gates(params, ["i"], ["h"])
@@ -118,12 +124,14 @@ def lstm(
     params, _ = promote(params, inputs)
     names = equations.lstm_gates(params)
 
-    def advance(weights: Weights, projected: Array, state: Arrays) -> Arrays:
+    def advance(
+        weights: Weights, projected: Array, state: Arrays, live: Array | None
+    ) -> Arrays:
         c, h = state
         sums = projected + weights.of_state(h)
         blocks = jnp.split(sums, len(names), axis=-1)
         z = dict(zip(names, blocks, strict=True))
-        return equations.lstm_state(params, z, c, options)
+        return equations.lstm_state(params, z, c, _all_while_live(live, options))
 
     named = name_of(gate), name_of(activation)
     plain = len(names) == 4 and not {"peephole", "projection"} & params.keys()
@@ -151,13 +159,16 @@ def gru(
     params, _ = promote(params, inputs)
     of_gates = jnp.concatenate(kernels_of(params, ["hr", "hz"]), axis=-1)
 
-    def advance(weights: Weights, projected: Array, state: Arrays) -> Arrays:
+    def advance(
+        weights: Weights, projected: Array, state: Arrays, live: Array | None
+    ) -> Arrays:
         (h,) = state
+        now = _all_while_live(live, options)
         from_inputs, rest = jnp.split(projected, [h.shape[-1]], axis=-1)
         sums = rest + h.astype(rest.dtype) @ of_gates
-        r, z = jnp.split(options.gate(sums), 2, axis=-1)
-        n = equations.gru_candidate(params, from_inputs, r, h, options)
-        return (equations.gru_state(z, n, h, options),)
+        r, z = jnp.split(now.gate(sums), 2, axis=-1)
+        n = equations.gru_candidate(params, from_inputs, r, h, now)
+        return (equations.gru_state(z, n, h, now),)
 
     named = name_of(gate), name_of(activation)
     way: Form | Advance = advance
@@ -165,6 +176,30 @@ def gru(
         way = GRUForm(str(named[0]), str(named[1]), update)
     gates = _gates(params, ["in", "ir", "iz"], ["hr", "hz", "hn"])
     return Plan(gates, equations.gru_sizes(params), "h", way)
+
+
+def _while_live(live: Array | None, function: Function) -> Function:
+    """The function, without a derivative where a sequence has ended.
+
+    Nothing comes of such a step, but an infinite slope there times a derivative of 0
+    would be NaN: beside a sequence of length 0, say, of a function steep at 0. The
+    mask before it is for reverse mode, the one behind it for forward mode. Functions
+    that have a name are nowhere infinitely steep.
+    """
+    if live is None or name_of(function):
+        return function
+
+    def held(values: Array) -> Array:
+        return jnp.where(live, values, lax.stop_gradient(values))
+
+    return lambda z: held(function(held(z)))
+
+
+def _all_while_live(live: Array | None, options: Options) -> Options:
+    return options._replace(
+        gate=_while_live(live, options.gate),
+        activation=_while_live(live, options.activation),
+    )
 
 
 def _gates(params: Params, inner: list[str], recurrent: list[str]) -> Gates:

@@ -48,7 +48,9 @@ def scan(
         carry_t, y_t = step(params, carry_{t-1}, inputs[:, t])
 
     Args:
-      step: as `lstm_step`; its output is an array [*N, H].
+      step: as `lstm_step`; its output is an array [*N, H]. With lengths it runs for
+        sequences that have ended, too, on zeros and their last carry, where an infinite
+        slope makes gradients NaN (in the layers below it does not).
       params: what the step takes.
       carry: the first one, a tree of arrays [*N, ...].
       inputs: [*N, T, D].
