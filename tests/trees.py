@@ -1,9 +1,18 @@
-"""Trees of arrays against each other, leaf by leaf."""
+"""Trees of arrays: drawn, and against each other, leaf by leaf."""
 
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+
+def drawn_like(shapes: Any) -> Any:
+    """Normal values in a tree of shapes and dtypes; compiles nothing."""
+    generator = np.random.default_rng(1)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(generator.normal(size=leaf.shape), leaf.dtype), shapes
+    )
 
 
 def assert_same_trees(

@@ -10,23 +10,13 @@ import numpy as np
 import pytest
 
 from cnn_jax import layers, ops
-from tests.trees import assert_same_trees
+from tests.trees import assert_same_trees, drawn_like
 
 KEY = jax.random.key(3)
 
 
 def draw(*shape, dtype=jnp.float32):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), dtype)
-
-
-def drawn_like(shapes):
-    """Variables of the given tree of shapes and dtypes; compiles nothing."""
-    generator = np.random.default_rng(1)
-
-    def leaf(shape):
-        return jnp.asarray(generator.normal(size=shape.shape), shape.dtype)
-
-    return jax.tree.map(leaf, shapes)
 
 
 def apply(module, variables, inputs):

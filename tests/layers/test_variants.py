@@ -11,8 +11,8 @@ import pytest
 from flax import nnx
 
 from cnn_jax import layers, ops
-from tests.layers.test_layers import KEY, apply, check_twins, draw, drawn_like
-from tests.trees import assert_same_trees
+from tests.layers.test_layers import KEY, apply, check_twins, draw
+from tests.trees import assert_same_trees, drawn_like
 
 TRANSPOSED = [
     {},

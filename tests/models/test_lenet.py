@@ -11,7 +11,7 @@ import pytest
 
 from cnn_jax import layers, ops
 from cnn_jax.models import LeNet
-from tests.trees import assert_same_trees
+from tests.trees import assert_same_trees, drawn_like
 
 KEY = jax.random.key(0)
 
@@ -24,14 +24,9 @@ IMAGES = draw(3, 32, 32, 1)
 
 
 def drawn(model, images=IMAGES):
-    """Parameters of the model's shapes; compiles nothing."""
-    generator = np.random.default_rng(1)
-
-    def leaf(shape):
-        scale = np.prod(shape.shape[:-1]) ** -0.5
-        return jnp.asarray(scale * generator.normal(size=shape.shape), shape.dtype)
-
-    return jax.tree.map(leaf, jax.eval_shape(model.init, KEY, images)["params"])
+    """Parameters of the model's shapes."""
+    params = drawn_like(sketch(model, images)[2])
+    return jax.tree.map(lambda leaf: leaf * np.prod(leaf.shape[:-1]) ** -0.5, params)
 
 
 def run(model, params, images=IMAGES):

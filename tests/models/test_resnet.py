@@ -11,7 +11,7 @@ import pytest
 
 from cnn_jax import layers, ops
 from cnn_jax.models import ResNet, TrainingBatchNorm
-from tests.trees import assert_same_trees
+from tests.trees import assert_same_trees, drawn_like
 
 KEY = jax.random.key(0)
 SMALL = functools.partial(ResNet, 8, features=(2, 3, 4), num_classes=3)
@@ -31,13 +31,9 @@ def sketch(model, images):
 
 
 def drawn(model, images=IMAGES):
-    """Parameters of the model's shapes; compiles nothing."""
-    generator = np.random.default_rng(1)
-
-    def leaf(shape):
-        return jnp.asarray(0.5 * generator.normal(size=shape.shape), shape.dtype)
-
-    return jax.tree.map(leaf, sketch(model, images)[2]["params"])
+    """Parameters of the model's shapes."""
+    params = drawn_like(sketch(model, images)[2]["params"])
+    return jax.tree.map(lambda leaf: leaf / 2, params)
 
 
 def run(model, params, images=IMAGES):

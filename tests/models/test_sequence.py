@@ -11,6 +11,7 @@ import pytest
 from cnn_jax import layers
 from cnn_jax.instruments import bounding_box, gradient_support
 from cnn_jax.models import RecurrentNet, TemporalConvNet
+from tests.trees import drawn_like
 
 KEY = jax.random.key(0)
 INPUTS = jnp.asarray(np.random.default_rng(0).random((2, 12, 3)), jnp.float32)
@@ -25,13 +26,10 @@ def sketch(model, inputs=INPUTS):
 
 def filled(model, value=None, inputs=INPUTS):
     """Parameters of the model's shapes, all of one value or drawn."""
-    draw = np.random.default_rng(1)
-
-    def leaf(shape):
-        drawn = draw.normal(size=shape.shape) if value is None else value
-        return jnp.asarray(np.broadcast_to(drawn, shape.shape), jnp.float32)
-
-    return jax.tree.map(leaf, sketch(model, inputs)[2])
+    shapes = sketch(model, inputs)[2]
+    if value is None:
+        return drawn_like(shapes)
+    return jax.tree.map(lambda leaf: jnp.full(leaf.shape, value, leaf.dtype), shapes)
 
 
 def size(params):
