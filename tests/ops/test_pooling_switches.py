@@ -137,3 +137,8 @@ def test_narrow_whole_and_empty_inputs_are_taken():
     pooled, switches = ops.max_pool_with_switches(jnp.arange(4)[:, None], (2,), 2)
     back = ops.max_unpool(pooled, switches, (4,), (2,), 2)
     np.testing.assert_array_equal(back[:, 0], [0, 1, 0, 3])
+    marks = jnp.asarray([False, True, False, False])[:, None]
+    both = ops.max_pool_with_switches(marks, (2,))
+    back = ops.max_unpool(*both, (4,), (2,))
+    assert back.dtype == jnp.bool_
+    np.testing.assert_array_equal(back, marks)

@@ -86,9 +86,9 @@ def max_unpool(
         y[n, q, c] = Σ_p inputs[n, p, c] · [switches[n, p, c] = q]
 
     The adjoint of picking values by the switches, so it equals the gradient of
-    `max_pool_with_switches`; where windows overlap, values for one position add up. A
-    switch outside of its own window is nowhere, and its value is dropped. Every value
-    of the window is a step of the compiled program.
+    `max_pool_with_switches`; where windows overlap, values for one position add up (of
+    bool, any true one counts). A switch outside of its own window is nowhere, and its
+    value is dropped. Every value of the window is a step of the compiled program.
 
     Args:
       inputs: [..., *out, C], as the pool returned them or after other layers.
@@ -107,6 +107,9 @@ def max_unpool(
       Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014.
     """
     inputs, switches = jnp.asarray(inputs), jnp.asarray(switches)
+    if inputs.dtype == jnp.bool_:  # what is transposed below has to be numbers
+        how = (switches, spatial_shape, window_shape, strides, padding)
+        return max_unpool(inputs.astype(jnp.int32), *how) > 0
     if switches.shape != inputs.shape or not jnp.issubdtype(
         switches.dtype, jnp.integer
     ):
