@@ -81,6 +81,13 @@ def test_global_maxima_share_the_gradient_equally():
     )
 
 
+def test_more_equal_maxima_than_half_precision_counts_share_the_gradient():
+    inputs = jnp.zeros((1, 300, 300, 1), jnp.float16)
+    _, pull = jax.vjp(ops.global_max_pool, inputs)
+    (share,) = pull(jnp.full((1, 1), 9000, jnp.float16))
+    np.testing.assert_allclose(share.astype(jnp.float32), 0.1, rtol=0.01)
+
+
 def test_a_maximum_depends_on_one_value_of_each_window_only():
     inputs = jnp.asarray(np.random.default_rng(0).permutation(36), jnp.float32)
     pool = functools.partial(ops.max_pool, window_shape=(3, 3), strides=(3, 3))

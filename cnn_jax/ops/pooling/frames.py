@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from cnn_jax.ops.dtypes import accumulator
 from cnn_jax.ops.windows import (
     Padding,
     canonical,
@@ -135,8 +136,10 @@ def _largest_jvp(axis: int, primals, tangents):
     place = jnp.expand_dims(jnp.argmax(inputs, axis), axis)
     first = place == lax.broadcasted_iota(place.dtype, inputs.shape, axis)
     ours = (inputs == jnp.expand_dims(outputs, axis)) | first
-    number = jnp.sum(ours, axis, dtype=inputs.dtype)
-    moved = jnp.sum(jnp.where(ours, tangent, 0), axis) / number
+    # Counted in a wide type: float16 ends at 65,504 equal ones.
+    number = jnp.sum(ours, axis, dtype=accumulator(inputs.dtype))
+    total = jnp.sum(jnp.where(ours, tangent, 0), axis)
+    moved = (total.astype(number.dtype) / number).astype(inputs.dtype)
     return outputs, jnp.where(outputs == outputs, moved, 0)
 
 

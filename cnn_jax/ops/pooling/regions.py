@@ -239,4 +239,6 @@ def _max_between(
         )
         outside = jnp.broadcast_to((places >= ends).reshape(shape), value.shape)
         values.append(jnp.where(outside, lowest, value))
-    return tree(jnp.maximum, values)
+    pooled = tree(jnp.maximum, values)
+    # Whose derivative is a product: a NaN times the 0 that a NaN has would be NaN.
+    return jnp.where(pooled == pooled, pooled, lax.stop_gradient(pooled))
