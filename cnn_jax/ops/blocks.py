@@ -33,7 +33,8 @@ from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.pooling.sliding import window_extreme
 from cnn_jax.ops.windows import Padding, canonical, output_size, pad, resolve_padding
 
-MOST_CHANNELS, MOST_FEATURES = 8, 16  # see benchmarks/README.md
+MOST_CHANNELS: int = 8  # where training is faster, see benchmarks/README.md
+MOST_FEATURES: int = 16
 
 
 class _Axis(NamedTuple):
