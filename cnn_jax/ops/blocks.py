@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.lax import PrecisionLike
@@ -79,15 +80,16 @@ def conv_max_pool(
         z = conv(inputs, kernel, bias)
         y = max_pool(activation(z), window_shape, strides=window_shape)
 
-    In a jitted program z costs nothing where it is not used. Numbers are those of
-    `conv` and `max_pool` up to rounding, derivatives of ties included.
+    In a jitted program z costs nothing where it is not used. Of finite inputs numbers
+    are those of `conv` and `max_pool` up to rounding, derivatives of ties included; an
+    infinity or NaN reaches all outputs of the pooling windows that see it, as NaN.
 
     Args:
       inputs: [N, *spatial, C], one to three spatial axes.
       kernel: [*window, C, O].
       bias: [O], or none.
       window_shape: of the pooling, k, one integer or one per axis.
-      activation: elementwise, or none.
+      activation: of z, or none. One that is not elementwise is left to the parts.
       padding: of the convolution, as in `conv`.
       precision: of the products, as in jax.lax.
 
@@ -116,7 +118,7 @@ def conv_max_pool(
     ]
     axes = [_Axis(*each) for each in zip(sizes, taps, pools, strict=True)]
     activate = activation or (lambda outputs: outputs)
-    if not _serves(inputs, features, axes):
+    if not (_serves(inputs, features, axes) and _is_elementwise(activate, inputs)):
         outputs = conv(inputs, kernel, bias, padding=padding, precision=precision)
         return outputs, max_pool(activate(outputs), pools, pools)
     channels_first = jnp.moveaxis(inputs, (0, -1), (-1, 0))
@@ -136,6 +138,15 @@ def _serves(inputs: Array, features: int, axes: Sequence[_Axis]) -> bool:
     is_narrow = inputs.shape[-1] <= MOST_CHANNELS and features <= MOST_FEATURES
     is_real = inputs.dtype in (jnp.float32, jnp.float64)
     return tiles and is_narrow and is_real and not is_empty and on_cpu()
+
+
+def _is_elementwise(activate: Callable[[Array], Array], inputs: Array) -> bool:
+    """Whether it takes a number to a real one; what looks along channels does not."""
+    try:
+        found = jax.eval_shape(activate, jax.ShapeDtypeStruct((), inputs.dtype))
+    except Exception:  # whatever it says to a number that has no channels
+        return False
+    return found.shape == () and not jnp.issubdtype(found.dtype, jnp.complexfloating)
 
 
 def _windows(inputs: Array, axes: Sequence[_Axis]) -> Array:

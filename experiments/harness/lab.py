@@ -145,7 +145,8 @@ class Lab:
             states: before the first chunk.
             examples: handed to every chunk; of a stream, chunk i gets item i, which
                 is read while the chunk before is computed. So the chunks that a
-                checkpoint counts are the stream's state as well.
+                checkpoint counts are the stream's state as well. `chunk` hands the item
+                on within the first argument of a program, where each seed has its own.
             num_chunks: how often `chunk` runs.
             label: what is trained, for log and progress; in a run that keeps
                 checkpoints each training has its own.
@@ -157,8 +158,14 @@ class Lab:
         Raises:
             NotFinite: a loss is not finite and `on_nonfinite` is "stop".
             KeyboardInterrupt: a signal came; the last chunk is kept.
-            ValueError: another `on_nonfinite`, or a label that was taken before.
+            ValueError: another `on_nonfinite`, a label that was taken before, or a
+                program that would get a stream as what all seeds share.
         """
+        if isinstance(chunk, placement.Program) and isinstance(examples, Stream):
+            raise ValueError(
+                "expected a chunk that hands a stream's item on beside the states, "
+                "got a program"
+            )
         if on_nonfinite not in ("stop", "record"):
             raise ValueError(
                 f'expected on_nonfinite "stop" or "record", got {on_nonfinite!r}'

@@ -68,7 +68,8 @@ class Program:
         training = getattr(_under_way, "training", None)
         if training is None or isinstance(leaves[0], jax.core.Tracer):
             return self._alone(per_seed, *shared)
-        return training.run(self, len(leaves[0]), per_seed, shared)
+        # What is read for own seeds alone has rows to spare, see `of_own_seeds`.
+        return training.run(self, min(map(len, leaves)), per_seed, shared)
 
     def placed(self, layout: Layout, num_seeds: int) -> Callable[..., Any]:
         """The program of a layout; its arguments have to lie as the layout says."""

@@ -50,7 +50,9 @@ def main() -> None:
         over = seeds.over_seeds(partial(study["in_order"], data))
         sizes = {"batch_size": study["BATCH"], "steps": 10}
         with lab.stream(states.key, **sizes) as stream:
-            return fit(NUM_SEEDS, lab, lambda *given: over(given), stream)
+            return fit(
+                NUM_SEEDS, lab, lambda states, item: over((item, states)), stream
+            )
 
     alone = fit(NUM_SEEDS, on(1))
     one = jax.tree.map(lambda leaf: leaf[2], states)

@@ -54,9 +54,8 @@ def run(keys, config, lab):
         over = over_seeds(partial(in_order, known))
         sizes = {"batch_size": BATCH, "steps": 10}
         with lab.stream(states.key, **sizes) as stream:
-            states = lab.fit(
-                lambda *given: over(given), states, stream, label="streamed", **asked
-            )
+            chunked = lambda states, item: over((item, states))
+            states = lab.fit(chunked, states, stream, label="streamed", **asked)
     else:
         over = over_seeds(partial(chunk, config=given), batch_size=BATCH)
         states = lab.fit(over, states, known, label="net", **asked)
@@ -68,7 +67,7 @@ def training_config(algorithm="auto"):
 
 
 def in_order(known, given):
-    state, (images, labels) = given
+    (images, labels), state = given
     visited = known._replace(images=images, labels=labels % 4)
     return chunk_in_order(state, visited, training_config())
 

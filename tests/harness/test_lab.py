@@ -10,6 +10,7 @@ import pytest
 
 from experiments.harness import lab as module
 from experiments.harness.lab import Lab, NotFinite
+from experiments.harness.seeds import over_seeds
 
 
 def quiet(*_: Any, **__: Any) -> None:
@@ -158,3 +159,10 @@ def test_repeats_are_interleaved_in_alternating_order():
     seconds = lab.time(functions, repeats=2)
     assert "".join(order) == "ab" + "ab" + "ba"
     assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_a_program_does_not_take_a_stream_as_what_all_seeds_share():
+    stream = module.Stream.__new__(module.Stream)  # which is not read
+    lab = Lab("digits", None, quiet, quiet, stream=0)
+    with pytest.raises(ValueError, match="a chunk that hands a stream's item on"):
+        lab.fit(over_seeds(chunk), 0, stream, num_chunks=1, label="net")

@@ -172,3 +172,17 @@ def test_what_cannot_be_meant_is_refused(change: dict[str, Any], message: str):
     given |= {"window_shape": 2, **change}
     with pytest.raises(ValueError, match=message):
         ops.conv_max_pool(**given)
+
+
+def slope(outputs):
+    return outputs * jnp.asarray([1.0, -2, 3, -4]).reshape((1,) * 3 + (4,))
+
+
+@pytest.mark.parametrize("activation", [jax.nn.softmax, jax.nn.glu, slope])
+def test_an_activation_along_channels_is_left_to_the_parts(activation):
+    inputs, kernel, bias = arrays((4, 6, 4, 2), (3, 3), 4)  # as many images as features
+    _, pooled = ops.conv_max_pool(
+        inputs, kernel, bias, window_shape=2, activation=activation
+    )
+    outputs = activation(ops.conv(inputs, kernel, bias))
+    np.testing.assert_array_equal(pooled, ops.max_pool(outputs, (2, 2), (2, 2)))
