@@ -89,7 +89,7 @@ def parts(inputs: Array, kernel: Array, bias: Array) -> Array:
 
 def block(inputs: Array, kernel: Array, bias: Array) -> Array:
     given = inputs, kernel, bias
-    return ops.conv_max_pool(*given, window_shape=2, activation=jax.nn.relu)[1]
+    return ops.conv_max_pool(*given, window_shape=2, activation=jax.nn.relu)[2]
 
 
 def _with_gradients(way: Callable[..., Array]) -> Callable[..., Any]:

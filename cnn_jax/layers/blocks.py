@@ -24,7 +24,8 @@ class ConvMaxPool(nn.Module):
     """Convolution, activation and maximum pooling, computed by `ops.conv_max_pool`.
 
         z = conv(inputs, kernel) + bias
-        y = max_pool(activation(z), window_shape, strides=window_shape)
+        a = activation(z)
+        y = max_pool(a, window_shape, strides=window_shape)
 
     Parameters: kernel [*window, C, O], bias [O]; tree and draws are those of `Conv`.
 
@@ -59,8 +60,8 @@ class ConvMaxPool(nn.Module):
     promote_dtype: Callable = promote_dtype
 
     @nn.compact
-    def __call__(self, inputs: Array) -> tuple[Array, Array]:
-        """[..., *spatial, C] -> z [..., *out, O] and y [..., *⌊out / k⌋, O]"""
+    def __call__(self, inputs: Array) -> tuple[Array, Array, Array]:
+        """[..., *spatial, C] -> z and a [..., *out, O], y [..., *⌊out / k⌋, O]"""
         window = window_of(self.kernel_size)
         images, batch_shape = with_one_batch_axis(inputs, window)
         shape = (*window, images.shape[-1], self.features)
@@ -74,7 +75,7 @@ class ConvMaxPool(nn.Module):
             padding=self.padding,
             precision=self.precision,
         )
-        outputs, pooled = (
+        outputs, active, pooled = (
             each.reshape(*batch_shape, *each.shape[1:]) for each in found
         )
-        return outputs, pooled
+        return outputs, active, pooled

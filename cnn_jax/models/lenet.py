@@ -92,18 +92,14 @@ class LeNet(nn.Module):
     def _convolve(self, images: Array) -> tuple[Array, dict[str, Array]]:
         hidden, activations = images, {}
         for number, features in enumerate(self.features, start=1):
-            outputs, pooled = self._block(hidden, features, f"conv{number}")
-            hidden = activations[f"active{number}"] = self.activation(outputs)
-            activations[f"conv{number}"] = outputs
-            if self.pool is not None:
-                hidden = pooled if pooled is not None else self.pool(hidden)
-                activations[f"pool{number}"] = hidden
+            block = self._block(hidden, features, f"conv{number}")
+            names = (f"conv{number}", f"active{number}", f"pool{number}")
+            activations.update(zip(names, block, strict=False))  # the last where it is
+            hidden = block[-1]
         return hidden, activations
 
-    def _block(
-        self, hidden: Array, features: int, name: str
-    ) -> tuple[Array, Array | None]:
-        """A convolution's outputs, and what is pooled of them where that is one op."""
+    def _block(self, hidden: Array, features: int, name: str) -> tuple[Array, ...]:
+        """A convolution's outputs, activated, and pooled if they are."""
         fields = {"padding": self.padding, "name": name}
         standard = self.conv is layers.Conv and self.conv_strides == 1
         if standard and self.pool is max_pool_2x2:
@@ -113,4 +109,8 @@ class LeNet(nn.Module):
             return block(hidden)
         strides = self.conv_strides
         convolution = self.conv(features, self.kernel_size, strides=strides, **fields)
-        return convolution(hidden), None
+        outputs = convolution(hidden)
+        active = self.activation(outputs)
+        if self.pool is None:
+            return outputs, active
+        return outputs, active, self.pool(active)

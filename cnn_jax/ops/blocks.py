@@ -74,15 +74,17 @@ def conv_max_pool(
     activation: Callable[[Array], Array] | None = None,
     padding: Padding = "SAME",
     precision: PrecisionLike = None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Convolution, activation and the maximum over windows that do not overlap.
 
         z = conv(inputs, kernel, bias)
-        y = max_pool(activation(z), window_shape, strides=window_shape)
+        a = activation(z)
+        y = max_pool(a, window_shape, strides=window_shape)
 
-    In a jitted program z costs nothing where it is not used. Of finite inputs numbers
-    are those of `conv` and `max_pool` up to rounding, derivatives of ties included; an
-    infinity or NaN reaches all outputs of the pooling windows that see it, as NaN.
+    In a jitted program z and a cost nothing where they are not used. Of finite inputs
+    numbers are those of `conv` and `max_pool` up to rounding, derivatives of ties
+    included; an infinity or NaN reaches all outputs of the pooling windows that see it,
+    as NaN.
 
     Args:
       inputs: [N, *spatial, C], one to three spatial axes.
@@ -94,7 +96,7 @@ def conv_max_pool(
       precision: of the products, as in jax.lax.
 
     Returns:
-      z [N, *out, O] and y [N, *⌊out / k⌋, O].
+      z and a [N, *out, O], y [N, *⌊out / k⌋, O].
 
     Raises:
       ValueError: as `conv` and `max_pool`.
@@ -120,7 +122,8 @@ def conv_max_pool(
     activate = activation or (lambda outputs: outputs)
     if not (_serves(inputs, features, axes) and _is_elementwise(activate, inputs)):
         outputs = conv(inputs, kernel, bias, padding=padding, precision=precision)
-        return outputs, max_pool(activate(outputs), pools, pools)
+        active = activate(outputs)
+        return outputs, active, max_pool(active, pools, pools)
     channels_first = jnp.moveaxis(inputs, (0, -1), (-1, 0))
     windows = _windows(pad(channels_first, pairs, mode), axes)
     places = jnp.dot(_shifted(kernel, axes), windows, precision=precision)
@@ -128,7 +131,11 @@ def conv_max_pool(
     if bias is not None:
         check_bias(bias, [(features,)])
         places += bias.reshape(*ones, features, *ones, 1)
-    return _in_order(places), _largest(activate(places))
+    # What is returned is what y is computed from, so that derivatives to it are right;
+    # putting it in order and back is nothing to a compiler.
+    outputs = _in_order(places)
+    active = _in_order(activate(_by_place(outputs, pools)))
+    return outputs, active, _largest(_by_place(active, pools))
 
 
 def _serves(inputs: Array, features: int, axes: Sequence[_Axis]) -> bool:
@@ -198,6 +205,15 @@ def _in_order(places: Array) -> Array:
     axes = [each for axis in range(rank) for each in (rank + 1 + axis, axis)]
     out = [size * k for size, k in zip(pooled, pools, strict=True)]
     return places.transpose(-1, *axes, rank).reshape(images, *out, features)
+
+
+def _by_place(outputs: Array, pools: Sequence[int]) -> Array:
+    """[N, *out, O] to [*pool, O, *pooled, N]."""
+    rank, (images, *out, features) = len(pools), outputs.shape
+    split = [size for n, k in zip(out, pools, strict=True) for size in (n // k, k)]
+    outputs = outputs.reshape(images, *split, features)
+    steps, places = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
+    return outputs.transpose(*places, 2 * rank + 1, *steps, 0)
 
 
 def _largest(places: Array) -> Array:
