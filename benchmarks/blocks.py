@@ -61,8 +61,8 @@ def main() -> None:
         print(f"| {name} | {forward:.2f} | {trained:.2f} |", flush=True)
 
 
-def ratio(layer: Layer, kind: str) -> float:
-    """Least seconds of the parts by those of the block."""
+def draw(layer: Layer) -> list[Array]:
+    """Inputs, kernel and bias."""
     window = (layer.taps,) * len(layer.spatial)
     shapes = (
         (layer.batch, *layer.spatial, layer.channels),
@@ -70,9 +70,13 @@ def ratio(layer: Layer, kind: str) -> float:
         (layer.features,),
     )
     generator = np.random.default_rng(0)
-    given = [jnp.asarray(generator.normal(size=shape), jnp.float32) for shape in shapes]
-    pooled = jax.eval_shape(block, *given)
-    seed = jnp.asarray(generator.normal(size=pooled.shape), jnp.float32)
+    return [jnp.asarray(generator.normal(size=shape), jnp.float32) for shape in shapes]
+
+
+def ratio(layer: Layer, kind: str) -> float:
+    """Least seconds of the parts by those of the block."""
+    given = draw(layer)
+    seed = block(*given)  # any numbers of the outputs' shape
     calls = {}
     for way in (parts, block):
         jitted = jax.jit(way if kind == "forward" else _with_gradients(way))

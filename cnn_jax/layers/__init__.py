@@ -5,10 +5,10 @@ initial draws are its own, so either can take the other's place.
 """
 
 from cnn_jax.layers.activations import Maxout, PReLU, RReLU
-from cnn_jax.layers.blocks import ConvMaxPool
 from cnn_jax.layers.convolution import (
     Conv,
     ConvLocal,
+    ConvMaxPool,
     DepthwiseConv,
     SeparableConv,
     TiledConv,

@@ -6,6 +6,7 @@ of spatial axes is that of `kernel_size`.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -93,7 +94,7 @@ class Conv(_Convolution):
     algorithm: str = "auto"
 
     @nn.compact
-    def __call__(self, inputs: Array) -> Array:
+    def __call__(self, inputs: Array) -> Any:
         """[..., *spatial, C] -> [..., *out, O]"""
         window = window_of(self.kernel_size)
         images, batch_shape = with_one_batch_axis(inputs, window)
@@ -107,7 +108,7 @@ class Conv(_Convolution):
         images, kernel, bias = draw_parameters(
             self, images, kernel_shape, (self.features,)
         )
-        outputs = ops.conv(
+        found = self._computed(
             images,
             kernel,
             bias,
@@ -115,7 +116,32 @@ class Conv(_Convolution):
             algorithm=self.algorithm,
             **self._geometry(),
         )
-        return outputs.reshape(*batch_shape, *outputs.shape[1:])
+        return jax.tree.map(lambda y: y.reshape(*batch_shape, *y.shape[1:]), found)
+
+    def _computed(self, *arrays: Any, **options: Any) -> Any:
+        return ops.conv(*arrays, **options)
+
+
+class ConvMaxPool(Conv):
+    """Convolution, activation and maximum pooling, computed by `ops.conv_max_pool`.
+
+        z = conv(inputs, kernel · mask) + bias
+        a = activation(z)
+        y = max_pool(a, window_shape, strides=window_shape)
+
+    It returns (z, a, y). Parameters and their draws, and fields, as in `Conv`.
+
+    Attributes:
+      window_shape: of the pooling, one integer or one per axis.
+      activation: of z, or none.
+    """
+
+    window_shape: PerAxis = 2
+    activation: Callable[[Array], Array] | None = nn.relu
+
+    def _computed(self, *arrays: Any, **options: Any) -> Any:
+        pooling = {"window_shape": self.window_shape, "activation": self.activation}
+        return ops.conv_max_pool(*arrays, **pooling, **options)
 
 
 class DepthwiseConv(_Convolution):

@@ -100,16 +100,16 @@ class LeNet(nn.Module):
 
     def _block(self, hidden: Array, features: int, name: str) -> tuple[Array, ...]:
         """A convolution's outputs, activated, and pooled if they are."""
-        fields = {"padding": self.padding, "name": name}
-        standard = self.conv is layers.Conv and self.conv_strides == 1
-        if standard and self.pool is max_pool_2x2:
-            block = layers.ConvMaxPool(
-                features, self.kernel_size, 2, self.activation, **fields
-            )
-            return block(hidden)
-        strides = self.conv_strides
-        convolution = self.conv(features, self.kernel_size, strides=strides, **fields)
-        outputs = convolution(hidden)
+        fields = {
+            "features": features,
+            "kernel_size": self.kernel_size,
+            "strides": self.conv_strides,
+            "padding": self.padding,
+            "name": name,
+        }
+        if self.conv is layers.Conv and self.pool is max_pool_2x2:
+            return layers.ConvMaxPool(**fields, activation=self.activation)(hidden)
+        outputs = self.conv(**fields)(hidden)
         active = self.activation(outputs)
         if self.pool is None:
             return outputs, active

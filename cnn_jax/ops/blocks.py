@@ -4,8 +4,12 @@ A convolution's outputs are computed sorted by their place in the pooling window
 channels first and images last: [*place, O, *pooled, N]. One matrix product gives them
 so, of a kernel that is shifted to each place and the windows that all places of a
 pooling window see together. Pooling is then a maximum over the leading axes. Where
-channels are few, which is where a loop over the last axis of [N, *spatial, C] fills no
-vector register, a training step of the block takes half the time on a CPU.
+channels are few, loops over the last axis of [N, *spatial, C] fill no vector register,
+and training a block is faster so on a CPU: see `benchmarks.blocks`.
+
+A block is computed so on CPUs, in float32 and float64, of at most MOST_CHANNELS and
+MOST_FEATURES, with an elementwise activation and pooling windows of sizes up to 3 that
+tile the outputs of a convolution without strides, dilations or groups.
 
 Letters: inputs [N, *spatial, C], kernel [*window, C, O].
 """
@@ -13,7 +17,7 @@ Letters: inputs [N, *spatial, C], kernel [*window, C, O].
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -21,21 +25,23 @@ from jax import Array, lax
 from jax.lax import PrecisionLike
 from jax.typing import ArrayLike
 
-from cnn_jax.ops.arguments import (
-    check_bias,
-    check_channels,
-    check_inputs,
-    check_kernel,
-    promote,
-)
-from cnn_jax.ops.convolution import conv
+from cnn_jax.ops.arguments import check_bias, check_inputs, check_kernel, promote
+from cnn_jax.ops.convolution import Options, conv
 from cnn_jax.ops.platforms import on_cpu
 from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.pooling.sliding import window_extreme
-from cnn_jax.ops.windows import Padding, canonical, output_size, pad, resolve_padding
+from cnn_jax.ops.windows import Padding, canonical, pad, resolve_padding
 
 MOST_CHANNELS: int = 8  # where training is faster, see benchmarks/README.md
 MOST_FEATURES: int = 16
+_PLAIN = {
+    "strides": 1,
+    "input_dilation": 1,
+    "kernel_dilation": 1,
+    "feature_group_count": 1,
+    "preferred_element_type": None,
+    "algorithm": "auto",
+}
 
 
 class _Axis(NamedTuple):
@@ -56,6 +62,11 @@ class _Axis(NamedTuple):
         return self.size - self.taps + 1
 
     @property
+    def is_tiled(self) -> bool:
+        """Whether pooling windows tile the outputs, in one stage of `max_pool`."""
+        return self.out > 0 and self.pool <= 3 and self.out % self.pool == 0
+
+    @property
     def pooled(self) -> int:
         return self.out // self.pool
 
@@ -72,8 +83,7 @@ def conv_max_pool(
     *,
     window_shape: int | Sequence[int],
     activation: Callable[[Array], Array] | None = None,
-    padding: Padding = "SAME",
-    precision: PrecisionLike = None,
+    **options: Unpack[Options],
 ) -> tuple[Array, Array, Array]:
     """Convolution, activation and the maximum over windows that do not overlap.
 
@@ -81,19 +91,18 @@ def conv_max_pool(
         a = activation(z)
         y = max_pool(a, window_shape, strides=window_shape)
 
-    In a jitted program z and a cost nothing where they are not used. Of finite inputs
-    numbers are those of `conv` and `max_pool` up to rounding, derivatives of ties
-    included; an infinity or NaN reaches all outputs of the pooling windows that see it,
-    as NaN.
+    In a jitted program z and a cost nothing where they are not used. What is not
+    computed as one block, see above, is computed by the three. Of finite inputs numbers
+    are theirs up to rounding, derivatives of ties included; an infinity or NaN reaches
+    all outputs of the pooling windows that see it, as NaN.
 
     Args:
       inputs: [N, *spatial, C], one to three spatial axes.
-      kernel: [*window, C, O].
+      kernel: [*window, C // groups, O].
       bias: [O], or none.
       window_shape: of the pooling, k, one integer or one per axis.
-      activation: of z, or none. One that is not elementwise is left to the parts.
-      padding: of the convolution, as in `conv`.
-      precision: of the products, as in jax.lax.
+      activation: of z, or none.
+      **options: every keyword of `conv`, with its meaning and default.
 
     Returns:
       z and a [N, *out, O], y [N, *⌊out / k⌋, O].
@@ -108,43 +117,33 @@ def conv_max_pool(
     inputs, kernel, bias = promote(inputs, kernel, bias)
     check_inputs(inputs)
     check_kernel(inputs, kernel)
-    check_channels(inputs.shape[-1], kernel, 1)
-    *taps, _, features = kernel.shape
-    pools = canonical(window_shape, len(taps), "window_shape")
-    spatial, ones = inputs.shape[1:-1], (1,) * len(taps)
-    mode, pairs = resolve_padding(padding, spatial, taps, ones, ones)
-    for size, tap, pair in zip(spatial, taps, pairs, strict=True):
-        output_size(size, tap, 1, 1, *pair)
-    sizes = [
-        low + size + high for size, (low, high) in zip(spatial, pairs, strict=True)
-    ]
-    axes = [_Axis(*each) for each in zip(sizes, taps, pools, strict=True)]
+    pools = canonical(window_shape, inputs.ndim - 2, "window_shape")
     activate = activation or (lambda outputs: outputs)
-    if not (_serves(inputs, features, axes) and _is_elementwise(activate, inputs)):
-        outputs = conv(inputs, kernel, bias, padding=padding, precision=precision)
-        active = activate(outputs)
-        return outputs, active, max_pool(active, pools, pools)
-    channels_first = jnp.moveaxis(inputs, (0, -1), (-1, 0))
-    windows = _windows(pad(channels_first, pairs, mode), axes)
-    places = jnp.dot(_shifted(kernel, axes), windows, precision=precision)
-    places = places.reshape(*pools, features, *(each.pooled for each in axes), -1)
-    if bias is not None:
-        check_bias(bias, [(features,)])
-        places += bias.reshape(*ones, features, *ones, 1)
-    # What is returned is what y is computed from, so that derivatives to it are right;
-    # putting it in order and back is nothing to a compiler.
-    outputs = _in_order(places)
-    active = _in_order(activate(_by_place(outputs, pools)))
-    return outputs, active, _largest(_by_place(active, pools))
+    if _serves(inputs, kernel, options) and _is_elementwise(activate, inputs):
+        padding = options.get("padding", "SAME")
+        padded, axes = _padded(inputs, kernel.shape[:-2], pools, padding)
+        if all(each.is_tiled for each in axes):
+            places = _places(padded, kernel, bias, axes, options.get("precision"))
+            # What is returned is what y is computed from, so that derivatives to it are
+            # right; putting it in order and back is nothing to a compiler.
+            outputs = _in_order(places)
+            active = _in_order(activate(_by_place(outputs, pools)))
+            return outputs, active, _largest(_by_place(active, pools))
+    outputs = conv(inputs, kernel, bias, **options)
+    active = activate(outputs)
+    return outputs, active, max_pool(active, pools, pools)
 
 
-def _serves(inputs: Array, features: int, axes: Sequence[_Axis]) -> bool:
-    """Whether windows tile the outputs and, as measured, training is faster so."""
-    tiles = all(each.pool <= 3 and each.out % each.pool == 0 for each in axes)
-    is_empty = 0 in inputs.shape or 0 in (features, *(each.out for each in axes))
-    is_narrow = inputs.shape[-1] <= MOST_CHANNELS and features <= MOST_FEATURES
+def _serves(inputs: Array, kernel: Array, options: Options) -> bool:
+    """Whether it is the plain convolution that a block is, and faster in training."""
+    *_, channels, features = kernel.shape
+    ones = (1,) * (inputs.ndim - 2)
+    is_plain = channels == inputs.shape[-1] and all(
+        options.get(name, plain) in (plain, ones) for name, plain in _PLAIN.items()
+    )
+    is_narrow = 0 < channels <= MOST_CHANNELS and 0 < features <= MOST_FEATURES
     is_real = inputs.dtype in (jnp.float32, jnp.float64)
-    return tiles and is_narrow and is_real and not is_empty and on_cpu()
+    return is_plain and is_narrow and is_real and 0 not in inputs.shape and on_cpu()
 
 
 def _is_elementwise(activate: Callable[[Array], Array], inputs: Array) -> bool:
@@ -156,28 +155,54 @@ def _is_elementwise(activate: Callable[[Array], Array], inputs: Array) -> bool:
     return found.shape == () and not jnp.issubdtype(found.dtype, jnp.complexfloating)
 
 
-def _windows(inputs: Array, axes: Sequence[_Axis]) -> Array:
+def _padded(
+    inputs: Array, taps: Sequence[int], pools: Sequence[int], padding: Padding
+) -> tuple[Array, list[_Axis]]:
+    """[N, *spatial, C] to [C, *size, N]: padding that moves no channels is faster."""
+    ones = (1,) * len(taps)
+    mode, pairs = resolve_padding(padding, inputs.shape[1:-1], taps, ones, ones)
+    padded = pad(jnp.moveaxis(inputs, (0, -1), (-1, 0)), pairs, mode)
+    return padded, [
+        _Axis(*each) for each in zip(padded.shape[1:-1], taps, pools, strict=True)
+    ]
+
+
+def _places(
+    padded: Array,
+    kernel: Array,
+    bias: Array | None,
+    axes: Sequence[_Axis],
+    precision: PrecisionLike,
+) -> Array:
+    """[C, *size, N] to [*pool, O, *pooled, N], the bias added."""
+    features, ones = kernel.shape[-1], (1,) * len(axes)
+    windows = _windows(padded, axes)
+    places = jnp.dot(_shifted(kernel, axes), windows, precision=precision)
+    pools, pooled = [each.pool for each in axes], [each.pooled for each in axes]
+    places = places.reshape(*pools, features, *pooled, -1)
+    if bias is None:
+        return places
+    check_bias(bias, [(features,)])
+    return places + bias.reshape(*ones, features, *ones, 1)
+
+
+def _windows(padded: Array, axes: Sequence[_Axis]) -> Array:
     """[C, *size, N] to [steps * pool * C, pooled * N], all axes' product each."""
-    ends = [(each.pooled - 1 + each.steps) * each.pool - each.size for each in axes]
+    blocks = [each.pooled - 1 + each.steps for each in axes]
+    sizes = zip(blocks, axes, strict=True)
+    ends = [number * each.pool - each.size for number, each in sizes]
     edges = [(0, 0, 0), *((0, end, 0) for end in ends), (0, 0, 0)]
-    inputs = lax.pad(inputs, jnp.zeros((), inputs.dtype), edges)
-    rank, (channels, *_, images) = len(axes), inputs.shape
-    split = [
-        size for axis in axes for size in (axis.pooled - 1 + axis.steps, axis.pool)
-    ]
-    blocks = inputs.reshape(channels, *split, images)
+    padded = lax.pad(padded, jnp.zeros((), padded.dtype), edges)
+    rank, (channels, *_, images) = len(axes), padded.shape
+    split = padded.reshape(channels, *_alternating(blocks, axes), images)
     order = (*range(2, 2 * rank + 1, 2), 0, *range(1, 2 * rank, 2), 2 * rank + 1)
-    blocks = blocks.transpose(order)  # [*pool, C, *blocks, N]
-    seen = [
-        blocks[(..., *map(slice, first, _ends(first, axes)), slice(None))]
-        for first in itertools.product(*(range(each.steps) for each in axes))
-    ]
+    split = split.transpose(order)  # [*pool, C, *blocks, N]
+    seen = []
+    for first in itertools.product(*(range(each.steps) for each in axes)):
+        last = [start + each.pooled for start, each in zip(first, axes, strict=True)]
+        seen.append(split[(..., *map(slice, first, last), slice(None))])
     rows = math.prod(each.steps * each.pool for each in axes) * channels
     return jnp.stack(seen).reshape(rows, -1)
-
-
-def _ends(first: Sequence[int], axes: Sequence[_Axis]) -> list[int]:
-    return [start + each.pooled for start, each in zip(first, axes, strict=True)]
 
 
 def _shifted(kernel: Array, axes: Sequence[_Axis]) -> Array:
@@ -191,11 +216,17 @@ def _shifted(kernel: Array, axes: Sequence[_Axis]) -> Array:
         ]
         edges = [*zip(place, ends, (0,) * rank, strict=True), (0, 0, 0), (0, 0, 0)]
         shifted.append(lax.pad(kernel, jnp.zeros((), kernel.dtype), edges))
-    split = [size for axis in axes for size in (axis.steps, axis.pool)]
+    split = _alternating([each.steps for each in axes], axes)
     kernels = jnp.stack(shifted).reshape(-1, *split, channels, features)
     steps, pools = range(1, 2 * rank, 2), range(2, 2 * rank + 1, 2)
     kernels = kernels.transpose(0, 2 * rank + 2, *steps, *pools, 2 * rank + 1)
     return kernels.reshape(len(shifted) * features, -1)
+
+
+def _alternating(steps: Sequence[int], axes: Sequence[_Axis]) -> list[int]:
+    """Steps and places within them, axis by axis."""
+    sizes = zip(steps, axes, strict=True)
+    return [size for number, axis in sizes for size in (number, axis.pool)]
 
 
 def _in_order(places: Array) -> Array:

@@ -141,9 +141,14 @@ def digest(metrics: Metrics) -> str:
         text = {"name": name} | {key: header[key] for key in ("class", "axes")}
         total.update(json.dumps(text, sort_keys=True).encode())
         for array in arrays:
-            total.update(f"{array.dtype.str}{array.shape}".encode())
-            total.update(array.tobytes())
+            update(total, array)
     return total.hexdigest()
+
+
+def update(total: Any, array: np.ndarray) -> None:
+    """Adds an array to a hash: dtype, shape and bytes."""
+    total.update(f"{array.dtype.str}{array.shape}".encode())
+    total.update(np.ascontiguousarray(array).data)
 
 
 def save(path: Path, metrics: Metrics) -> None:

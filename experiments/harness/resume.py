@@ -112,10 +112,10 @@ def go_on(
         print(shown(result, run))
 
 
-def _execute(*words: Any) -> None:
+def _execute(*arguments: Any) -> None:
     from experiments.harness import run as running  # imports jax
 
-    running.execute(*words)
+    running.execute(*arguments)
 
 
 def _check_beginning(run: directory.RunDirectory, request: intents.Request) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import convolution, measurements, results, runs, table
+from benchmarks import blocks, convolution, measurements, results, runs, table
 from benchmarks.layers import LAYERS
 from benchmarks.timing import interleaved
 
@@ -104,3 +104,12 @@ def test_a_resumed_file_tells_of_the_runs_before() -> None:
         {"command": "run 0", "ceiling": {"before": 0.0}},
         {"command": "run 1", "ceiling": {"before": 1.0}},
     ]
+
+
+def test_a_block_and_its_parts_are_the_same_function() -> None:
+    layer = blocks.Layer(2, (4, 6), 1, 3, 3)
+    given = blocks.draw(layer)
+    np.testing.assert_allclose(
+        blocks.block(*given), blocks.parts(*given), rtol=1e-5, atol=1e-5
+    )
+    assert blocks.ratio(layer, "trained") > 0

@@ -43,6 +43,25 @@ def arrays(shape, window, features, dtype=jnp.float32):
     return [jnp.asarray(each, dtype) for each in draw(shape, window, features)]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": 2},
+        {"kernel_dilation": (1, 2)},
+        {"input_dilation": 2},
+        {"feature_group_count": 2},
+        {"algorithm": "im2col"},
+        {"preferred_element_type": jnp.float32},
+    ],
+)
+def test_other_convolutions_are_left_to_the_parts(options):
+    inputs, kernel, bias = arrays((2, 8, 8, 2), (3, 3), 4)
+    kernel = kernel[:, :, : 2 // options.get("feature_group_count", 1)]
+    _, _, pooled = ops.conv_max_pool(inputs, kernel, bias, window_shape=2, **options)
+    outputs = ops.conv(inputs, kernel, bias, **options)
+    np.testing.assert_array_equal(pooled, ops.max_pool(outputs, (2, 2), (2, 2)))
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     """The block has to be computed by itself."""
@@ -106,7 +125,10 @@ def test_vmap_over_anything_is_a_loop():
     inputs, kernel, bias = arrays((2, 6, 4, 2), (3, 3), 4)
 
     def block(*given):
-        return ops.conv_max_pool(*given, window_shape=2, activation=jax.nn.relu)
+        plain = {"strides": (1, 1), "input_dilation": 1, "algorithm": "auto"}
+        return ops.conv_max_pool(
+            *given, window_shape=2, activation=jax.nn.relu, **plain
+        )
 
     for axes in ((0, None, None), (None, 0, None), (None, None, 0), (0, 0, 0)):
         given = [
@@ -153,6 +175,7 @@ def test_without_bias_and_activation_it_is_the_maximum_of_a_convolution():
         ({"padding": "EVEN"}, "padding: expected one of SAME, .* got 'EVEN'"),
         ({"bias": jnp.zeros(3)}, r"bias: expected shape \(4,\), got \(3,\)"),
         ({"kernel": jnp.zeros((3, 3, 1, 4))}, "kernel: expected 2 channels"),
+        ({"feature_group_count": 2}, "kernel: expected 1 channels"),
         (
             {"kernel": jnp.zeros((9, 3, 2, 4)), "padding": "VALID"},
             "kernel larger than the padded input: expected at most 6 positions",
